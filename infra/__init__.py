@@ -1,0 +1,1 @@
+"""Settings, logging, metrics, folders: imported only where things are assembled."""

@@ -1,0 +1,1 @@
+"""Market in, market out: stateful steps as pure kernels, with a thin Bytewax wrapper where one is needed."""

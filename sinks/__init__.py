@@ -1,0 +1,1 @@
+"""Where data goes: the journal, the bar store (SQLite, MongoDB), the desk's ledger, Redis. Idempotent."""
