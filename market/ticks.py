@@ -125,4 +125,3 @@ class MarkKind(IntEnum):
     """The file has ended; `time` is past the last minute that it touches and the grace."""
     DESIGNATED = 9
     """From here on this stream makes the bars of its symbol, and any other stream of that symbol does not."""
-

@@ -1,0 +1,1 @@
+"""The front door: the `pq` command and the local supervisor."""
