@@ -1,0 +1,26 @@
+"""What every test may ask for."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+_SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
+
+# Derandomised, so that a run says the same twice; the long profile draws anew each time and prints what it found.
+settings.register_profile("suite", max_examples=100, derandomize=True, deadline=None, suppress_health_check=_SLOW)
+settings.register_profile(
+    "prove", max_examples=100_000, derandomize=False, deadline=None, print_blob=True, suppress_health_check=_SLOW
+)
+settings.load_profile(os.environ.get("POCKETQUANT_TEST_PROFILE", "suite"))
+
+
+@pytest.fixture(scope="session")
+def recorded() -> Path:
+    """Folder of recorded messages and prices; tests that read it skip where it is absent."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("POCKETQUANT_TEST_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"recorded data is absent: no folder {folder} (POCKETQUANT_TEST_DATA names another)")
+    return folder
