@@ -1,0 +1,127 @@
+"""Rows of the journal: their table, their kinds and their checksum. Shared by its writer and its readers."""
+
+import struct
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+import numpy as np
+from xxhash import xxh3_64_intdigest
+
+from market.errors import DeskError
+from market.ticks import MARK, QUOTE, TICK, Batch
+
+VERSION: Final = 1
+"""Version of a journal file (`PRAGMA user_version`): of its tables and of the layout of `TICK`, `QUOTE` and `MARK`."""
+
+FILE_NAME: Final = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9].sqlite"
+"""Pattern of a journal file's name: the UTC day of its first row. Order by name is order by seq."""
+
+SCHEMA: Final = """
+CREATE TABLE rows(
+  seq INTEGER PRIMARY KEY, kind INTEGER NOT NULL, domain INTEGER NOT NULL, clock INTEGER NOT NULL,
+  count INTEGER NOT NULL, payload BLOB NOT NULL, checksum INTEGER NOT NULL);
+CREATE TABLE streams(
+  id INTEGER PRIMARY KEY, feed TEXT NOT NULL, exchange TEXT NOT NULL, ticker TEXT NOT NULL,
+  kind INTEGER NOT NULL, domain INTEGER NOT NULL, extended INTEGER NOT NULL);
+CREATE TABLE starts(seq INTEGER PRIMARY KEY, reason TEXT NOT NULL);
+CREATE TABLE clocks(
+  domain INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL, first_clock INTEGER NOT NULL,
+  last_seq INTEGER NOT NULL, last_clock INTEGER NOT NULL);
+CREATE TABLE facts(name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+"""Tables of one journal file.
+
+rows: see `Row`. streams: every stream known when the file was made, and those that came since. starts: sequence numbers
+that do not follow the one before on purpose (the numbering began, or jumped so that none is used twice). clocks: per
+domain the first and last row of it in this file and their clocks, renewed every few seconds: rows after the greatest
+`last_seq` may not be in it yet. facts: `boot` (the machine's boot in which the file was last written) and `closed` (1
+after a clean close).
+"""
+
+
+class RowKind(IntEnum):
+    """What a row's payload is."""
+
+    TICKS = 1
+    QUOTES = 2
+    MARKS = 3
+
+
+LAYOUT: Final = {RowKind.TICKS: TICK, RowKind.QUOTES: QUOTE, RowKind.MARKS: MARK}
+"""Record type by kind."""
+
+_HEADER = struct.Struct("<qqqqq")
+_WRAP = 1 << 64
+_SIGN = 1 << 63
+
+
+class Row(NamedTuple):
+    """One batch of one kind and one clock domain, as journaled."""
+
+    seq: int
+    """Place in the journal, >= 1, rising; one more than the row before, save after a power loss."""
+
+    kind: int
+    """A `RowKind`."""
+
+    domain: int
+    """Clock domain: 0 for the live feeds, >= 1 for each file of ticks."""
+
+    clock: int
+    """ns: the last `received_time` (ticks, quotes) or the last `time` (marks); of ticks and marks it never falls within
+    a domain."""
+
+    count: int  # type: ignore[assignment]  # Hides tuple.count, which nobody calls on a row.
+    """Records in the payload, >= 1."""
+
+    payload: bytes
+    """The records' bytes."""
+
+    @property
+    def records(self) -> Batch:
+        """The payload as a read-only array of `TICK`, `QUOTE` or `MARK`; no copy."""
+        return np.frombuffer(self.payload, LAYOUT[RowKind(self.kind)])
+
+
+class CorruptRow(DeskError):  # noqa: N818 - named for what it is: it is collected as often as it is raised.
+    """Rows of the journal that cannot be given out: altered, torn, unreadable or missing."""
+
+    def __init__(self, first_seq: int, last_seq: int, file: str, why: str) -> None:
+        self.first_seq = first_seq
+        """First sequence number concerned."""
+        self.last_seq = last_seq
+        """Last one, equal to `first_seq` for a single row."""
+        self.file = file
+        """Name of the day's file."""
+        self.why = why
+        """What was found."""
+        rows = f"row {first_seq}" if first_seq == last_seq else f"rows {first_seq} to {last_seq}"
+        super().__init__(f"journal file {file}, {rows}: {why}; the other rows are readable, a backup may hold these")
+
+
+def checksum(seq: int, kind: int, domain: int, clock: int, count: int, payload: bytes) -> int:
+    """Hash every column of a row: xxh3_64 of the payload, seeded by that of the columns, as a signed 64-bit integer.
+
+    >>> checksum(1, 1, 0, 5, 1, b"a") == checksum(2, 1, 0, 5, 1, b"a")
+    False
+    """
+    value = xxh3_64_intdigest(payload, xxh3_64_intdigest(_HEADER.pack(seq, kind, domain, clock, count)))
+    return value - _WRAP if value >= _SIGN else value
+
+
+def fault(row: Row, stored: object) -> str | None:
+    """Say what is wrong with a row as read from the file; None if it is as it was written.
+
+    Args:
+        row: Its columns. A damaged file may hold any type in any of them.
+        stored: The checksum column.
+    """
+    if type(row.payload) is not bytes:
+        return "the payload is no blob"
+    try:
+        found = checksum(*row)
+    except struct.error:
+        return "a column is no integer"
+    if found != stored:
+        return f"checksum is {found & (_WRAP - 1):016x}, stored was another"
+    return None
