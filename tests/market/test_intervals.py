@@ -6,7 +6,7 @@ from market.intervals import INTERVALS, NAMES, Interval, IntervalError, parse_in
 
 
 def test_there_are_thirteen_in_order_of_length():
-    assert [str(interval) for interval in INTERVALS] == "1m 3m 5m 15m 30m 45m 1h 2h 3h 4h 1d 1w 1M".split()
+    assert " ".join(map(str, INTERVALS)) == "1m 3m 5m 15m 30m 45m 1h 2h 3h 4h 1d 1w 1M"
     minutes = [interval.minutes for interval in INTERVALS if interval.intraday]
     assert minutes == [1, 3, 5, 15, 30, 45, 60, 120, 180, 240]
 
