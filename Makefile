@@ -38,8 +38,9 @@ imports: setup
 unit: setup
 	$(PYTEST)
 
-bench: setup
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+bench:
+	@sh infra/setup.sh bench
+	@for file in benchmarks/*.py; do echo "== $$file"; .venv-bench/bin/python $$file || exit 1; done
 
 prove: setup
 	POCKETQUANT_TEST_PROFILE=prove $(PYTEST) tests/operators --timeout 0
@@ -57,7 +58,8 @@ LOCK := uv pip compile pyproject.toml --python-version 3.11 --universal --genera
 lock:
 	$(LOCK) --group build -o requirements.lock
 	$(LOCK) --group build --group dev -o requirements-dev.lock
+	$(LOCK) --group build --group bench -o requirements-bench.lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage *.egg-info
+	rm -rf .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
