@@ -28,7 +28,6 @@ class Folders:
         self.logs = self.data_dir / "logs"
         self.config = self.data_dir / "pocketquant.toml"
         self.pid_file = self.run / "supervisor.pid"
-        self.supervisor_lock = self.run / "supervisor.lock"
         self.simulated_url = self.run / "simulated.url"
 
     @property

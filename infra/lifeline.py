@@ -72,7 +72,7 @@ def _watch(supervisor: int) -> None:
 
 def _run(command: list[str]) -> int:
     """Become `command` where the kernel keeps the lifeline over exec; else stay, watch, and pass signals on."""
-    named = os.environ.pop(SUPERVISOR_PID, "")
+    named = os.environ.get(SUPERVISOR_PID, "")
     supervisor = int(named) if named.isdigit() else os.getppid()
     if sys.platform == "linux":
         _ask_kernel()
