@@ -100,7 +100,7 @@ def _chunk(rows: list[Row], last_seq: int, clocks: dict[int, int], streams: tupl
     domain = rows[0].domain
     if n == 1:
         return _single(rows[0], last_seq, clocks, streams)
-    seqs, kinds, _, row_clocks, counts, payloads = zip(*rows, strict=True)
+    seqs, kinds, _, row_clocks, counts, payloads, _ = zip(*rows, strict=True)
     clock = np.array(row_clocks, np.int64)
     is_marks = np.array(kinds, np.int64) == RowKind.MARKS
     count = np.array(counts, np.int64)

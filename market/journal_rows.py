@@ -1,5 +1,6 @@
 """Rows of the journal: their table, their kinds and their checksum. Shared by its writer and its readers."""
 
+import re
 import struct
 from enum import IntEnum
 from typing import Final, NamedTuple
@@ -13,8 +14,8 @@ from market.ticks import MARK, QUOTE, TICK, Batch
 VERSION: Final = 1
 """Version of a journal file (`PRAGMA user_version`): of its tables and of the layout of `TICK`, `QUOTE` and `MARK`."""
 
-FILE_NAME: Final = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9].sqlite"
-"""Pattern of a journal file's name: the UTC day of its first row. Order by name is order by seq."""
+DAY_FILE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\.sqlite")
+"""Form of a journal file's name: the UTC day on which it was begun. Order by name is order by seq."""
 
 SCHEMA: Final = """
 CREATE TABLE rows(
@@ -34,8 +35,8 @@ CREATE TABLE facts(name TEXT PRIMARY KEY, value TEXT NOT NULL);
 rows: see `Row`. streams: every stream known when the file was made, and those that came since. starts: sequence numbers
 that do not follow the one before on purpose (the numbering began, or jumped so that none is used twice). clocks: per
 domain the first and last row of it in this file and their clocks, renewed every few seconds: rows after the greatest
-`last_seq` may not be in it yet. facts: `boot` (the machine's boot in which the file was last written) and `closed` (1
-after a clean close).
+`last_seq` may not be in it yet. facts: `follows` (last sequence number of the file before, 0 in the first), `boot` (the
+machine's boot in which the file was last written) and `closed` (1 after a clean close).
 """
 
 
@@ -77,6 +78,9 @@ class Row(NamedTuple):
     payload: bytes
     """The records' bytes."""
 
+    checksum: int = 0
+    """Over all the others, as `checksum` gives it."""
+
     @property
     def records(self) -> Batch:
         """The payload as a read-only array of `TICK`, `QUOTE` or `MARK`; no copy."""
@@ -109,19 +113,16 @@ def checksum(seq: int, kind: int, domain: int, clock: int, count: int, payload: 
     return value - _WRAP if value >= _SIGN else value
 
 
-def fault(row: Row, stored: object) -> str | None:
-    """Say what is wrong with a row as read from the file; None if it is as it was written.
+def fault(row: Row) -> str | None:
+    """Say what is wrong with a row as read from a file; None if it is as it was written.
 
     Args:
         row: Its columns. A damaged file may hold any type in any of them.
-        stored: The checksum column.
     """
     if type(row.payload) is not bytes:
         return "the payload is no blob"
     try:
-        found = checksum(*row)
+        found = checksum(row.seq, row.kind, row.domain, row.clock, row.count, row.payload)
     except struct.error:
         return "a column is no integer"
-    if found != stored:
-        return f"checksum is {found & (_WRAP - 1):016x}, stored was another"
-    return None
+    return None if found == row.checksum else "its checksum does not match"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from market.errors import DeskError
-from market.journal_rows import FILE_NAME, SCHEMA, VERSION, RowKind
+from market.journal_rows import DAY_FILE, SCHEMA, VERSION, RowKind
 from market.streams import FeedKind, Stream
 from market.symbols import Symbol
 
@@ -48,7 +48,7 @@ class Contents(NamedTuple):
 
 def day_files(folder: Path) -> list[Path]:
     """The journal's files, oldest first."""
-    return sorted(folder.glob(FILE_NAME))
+    return sorted(path for path in folder.iterdir() if DAY_FILE.fullmatch(path.name))
 
 
 def beside(path: Path, suffix: str) -> Path:

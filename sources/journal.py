@@ -1,0 +1,247 @@
+"""The journal's reader: rows in order across the days' files, verified; what is damaged is named, not returned."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, Self
+
+from market.chunks import Chunk, Position, join
+from market.errors import DeskError
+from market.journal_rows import CorruptRow, Row, fault
+from market.streams import Stream
+from market.ticks import TICK
+from sources.journal_file import FETCH_ROWS_MAX, UNREADABLE, DayFile
+from sources.journal_folder import JournalFolder
+
+ROWS_MAX: Final = 65_536
+BYTES_MAX: Final = 64 << 20
+REPORTED_MAX: Final = 10_000
+FAR: Final = 1 << 40
+"""How far ahead to look for a readable row where a damaged file cannot say how many it has."""
+
+
+class JournalReader:
+    """Reads the journal, also while it is written, and never writes to it. To be used by one thread at a time.
+
+    It holds one file open and follows the writer from day to day. What it remembers of the damage that it has reported
+    is bounded to 10,000 entries.
+    """
+
+    def __init__(self, folder: Path, on_corrupt: Callable[[CorruptRow], None] | None = None) -> None:
+        """Look at a journal; the folder may be empty or not be there yet.
+
+        Args:
+            folder: The journal's.
+            on_corrupt: Told once of each damaged or missing range of rows, after which reading goes on behind it.
+                Without it, such a range ends the reading with `CorruptRow`.
+        """
+        self._folder = JournalFolder(folder)
+        self._on_corrupt = on_corrupt
+        self._file: DayFile | None = None
+        self._upto = 0
+        self._streams: tuple[Stream, ...] = ()
+        self._reported: dict[tuple[int, int], None] = {}
+
+    def read(self, after_seq: int, max_rows: int = ROWS_MAX, max_bytes: int = BYTES_MAX) -> list[Row]:
+        """Read the rows that follow `after_seq`, all of one file.
+
+        Args:
+            after_seq: The last row that the caller has, 0 for none.
+            max_rows: At most so many.
+            max_bytes: No more once the payloads reach this; at least one row is given.
+
+        Returns:
+            Verified rows in order; none if there is no more yet.
+
+        Raises:
+            CorruptRow: The next row is damaged or missing and nobody listens for that, or none after it is readable.
+            DeskError: A file cannot be opened.
+        """
+        upto = after_seq
+        if self._file is None or not self._file.follows <= upto <= self._upto:
+            found = self._folder.find(upto)
+            if found is None:
+                return []
+            upto = self._enter(found, upto)
+        while True:
+            file = self._file
+            assert file is not None, "a file has been entered"
+            rows, reached = self._take(file, upto, max_rows, max_bytes)
+            if not rows and reached == upto:
+                following = self._folder.after(file.path.name)
+                if following is None:
+                    return []
+                # The writer goes on to a new file only after its last row in this one: look once more, then move.
+                rows, reached = self._take(file, upto, max_rows, max_bytes)
+                if not rows and reached == upto:
+                    upto = self._enter(following, upto)
+                    continue
+                following.close()
+            self._upto = upto = reached
+            if rows:
+                return rows
+
+    def read_all(self, after_seq: int = 0) -> Iterator[Row]:
+        """Yield every row after `after_seq` up to the present end; errors as `read`."""
+        while rows := self.read(after_seq):
+            yield from rows
+            after_seq = rows[-1].seq
+
+    def read_chunks(self, position: Position, max_ticks: int) -> tuple[list[Chunk], Position]:
+        """Read on from a position and join the rows.
+
+        Args:
+            position: Where the last call ended; `Position()` for the beginning.
+            max_ticks: About how many ticks at most; one row is given whatever it holds.
+
+        Returns:
+            Chunks in order, and the position after them. Quotes move the position and are in no chunk.
+
+        Raises:
+            CorruptRow, DeskError: As `read`.
+        """
+        rows = self.read(position.seq, max_bytes=max_ticks * TICK.itemsize)
+        if not rows:
+            return [], position
+        return join(rows, position, self._streams_so_far())
+
+    def streams(self) -> tuple[Stream, ...]:
+        """All streams that the journal knows now, `streams[i].id == i`."""
+        file = self._folder.newest()
+        if file is None:
+            return ()
+        with file, self._folder.naming(file):
+            return file.streams()
+
+    def last_seq(self) -> int:
+        """Number of the newest row; 0 where there is none."""
+        file = self._folder.newest()
+        if file is None:
+            return 0
+        with file, self._folder.naming(file):
+            return file.last_seq() or file.follows
+
+    def first_seq(self) -> int:
+        """Number of the oldest row that is kept; 0 where there is none."""
+        for file in self._folder.files():
+            with file, self._folder.naming(file):
+                first = file.first_seq()
+            if first is not None:
+                return first
+        return 0
+
+    def close(self) -> None:
+        """Let go of the file. Reading on opens it again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _take(
+        self, file: DayFile, after: int, max_rows: int, max_bytes: int, helping: int = FETCH_ROWS_MAX
+    ) -> tuple[list[Row], int]:
+        """Read rows of one file; returns them and the number up to which all is given out or reported."""
+        good: list[Row] = []
+        expected = after + 1
+        try:
+            for rows in file.rows(after, max_rows, max_bytes, helping):
+                for row in rows:
+                    why = fault(row)
+                    if why is None and row.seq == expected:
+                        expected += 1
+                        good.append(row)
+                        continue
+                    if why is None and row.seq < expected:
+                        # Out of place in a damaged file, and given out before.
+                        continue
+                    expected = self._odd(file, row, expected, why)
+                    if why is None:
+                        good.append(row)
+        except CorruptRow:
+            # Nobody listens for it: first give out what is good before it; the next call meets it again.
+            if not good:
+                raise
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in UNREADABLE:
+                msg = f"journal file {file.path} cannot be read now: {error}; try again"
+                raise DeskError(msg) from error
+            if helping > 1:
+                # Rows before the bad one were lost with their helping.
+                rest, upto = self._take(file, expected - 1, max_rows, max_bytes, helping=1)
+                return good + rest, upto
+            if not good:
+                expected = self._skip(file, expected, error)
+        return good, expected - 1
+
+    def _odd(self, file: DayFile, row: Row, expected: int, why: str | None) -> int:
+        """Report what is wrong with a row that is not the good one expected; returns the number expected after it."""
+        jumped = isinstance(row.seq, int) and file.jumped_to(row.seq)
+        if why is not None:
+            # A flipped number would lead astray, so a bad row is taken for the one whose turn it is.
+            at = row.seq if jumped else expected
+            self._report(at, at, file.path.name, why if at == row.seq else f"{why}, its number reads {row.seq!r}")
+            return at + 1
+        if not jumped:
+            self._report(expected, row.seq - 1, file.path.name, "missing, though later rows are there")
+        return row.seq + 1
+
+    def _skip(self, file: DayFile, expected: int, error: sqlite3.DatabaseError) -> int:
+        """Report rows that SQLite cannot read; returns the number of the next that it can."""
+        name = file.path.name
+        following = self._folder.after(name)
+        if following is not None:
+            with following:
+                last: int | None = following.follows
+        else:
+            try:
+                last = file.last_seq()
+            except sqlite3.DatabaseError:
+                last = None
+        found = file.next_readable(expected - 1, expected + FAR if last is None else last)
+        if found is None and following is None:
+            raise CorruptRow(expected, last or expected, name, f"{error}, nor can any row after it be read") from error
+        upto = found - 1 if found is not None else max(last or 0, expected)
+        self._report(expected, upto, name, str(error))
+        return upto + 1
+
+    def _enter(self, file: DayFile, upto: int) -> int:
+        """Go on in another file; returns the number up to which all is given out or reported."""
+        begins = self._file is None and upto == 0
+        self.close()
+        self._file, self._upto = file, upto
+        if file.follows > upto:
+            lost = [name for name in self._folder.unreadable if name < file.path.name]
+            if lost:
+                self._report(upto + 1, file.follows, lost[-1], self._folder.unreadable[lost[-1]])
+            elif not begins and not file.jumped_to(file.follows + 1):
+                self._report(upto + 1, file.follows, file.path.name, "missing before it, as if removed by retention")
+            self._upto = file.follows
+        return self._upto
+
+    def _report(self, first: int, last: int, file: str, why: str) -> None:
+        trouble = CorruptRow(first, last, file, why)
+        if self._on_corrupt is None:
+            raise trouble
+        if (first, last) in self._reported:
+            return
+        if len(self._reported) >= REPORTED_MAX:
+            del self._reported[next(iter(self._reported))]
+        self._reported[first, last] = None
+        self._on_corrupt(trouble)
+
+    def _streams_so_far(self) -> tuple[Stream, ...]:
+        """Streams that the rows read so far name, and perhaps later ones; the same object until there are more."""
+        file = self._file
+        assert file is not None, "rows have been read"
+        try:
+            if file.stream_count() > len(self._streams):
+                self._streams = file.streams()
+        except sqlite3.DatabaseError:
+            # Every later file repeats them.
+            self._streams = self.streams()
+        return self._streams
