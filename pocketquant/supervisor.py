@@ -1,6 +1,5 @@
 """The supervisor: starts the desk's processes in order, keeps them running, stops them in order."""
 
-import fcntl
 import os
 import random
 import select
@@ -11,13 +10,9 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
-
 from infra.folders import Folders
-from infra.lifeline import SUPERVISOR_PID
 from infra.logs import Redaction, logger
-from infra.status import StatusFile, read_status
-from market.errors import DeskError
+from infra.status import StatusFile
 from pocketquant.children import LOOP_AFTER, Backoff, Child, ChildSpec
 
 OnEvent = Callable[[str, str, str], None]
@@ -27,7 +22,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Supervisor:
-    """Keeps the children of one data folder running, alone: a lock on the pid file refuses a second one."""
+    """Keeps the children of one data folder running; whoever makes one holds the folder (`pocketquant.hold`)."""
 
     def __init__(
         self,
@@ -74,44 +69,14 @@ class Supervisor:
         self._status = StatusFile(folders.status_file("supervisor"), "supervisor", every_s=0.0)
         self._on_event = on_event
         self._on_step = on_step
-        self._lock: int | None = None
         self._signals = 0
         self._looping: set[str] = set()
+        self._started_ns = time.time_ns()
 
     @property
     def asked_to_stop(self) -> bool:
         """Whether a signal came."""
         return self._signals > 0
-
-    def acquire(self) -> None:
-        """Take the folder, and clear what a supervisor that was killed left behind.
-
-        Raises:
-            DeskError: Another supervisor holds it; its pid is named.
-        """
-        handle = os.open(self.folders.pid_file, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            pid = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
-            os.close(handle)
-            msg = (
-                f"a desk already runs on {self.folders.data_dir} (pid {pid}): stop it with `pq down "
-                f"--data-dir {self.folders.data_dir}`, or give this one another --data-dir"
-            )
-            raise DeskError(msg) from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        self._lock = handle
-        self._end_leftovers()
-
-    def release(self) -> None:
-        """Give the folder back. The pid file stays, empty: removing a locked file would let two take it."""
-        if self._lock is not None:
-            self._status.remove()
-            os.ftruncate(self._lock, 0)
-            os.close(self._lock)
-            self._lock = None
 
     def run(self, exit_after_s: float | None = None) -> int:
         """Run until a signal comes or the time is over, then stop all.
@@ -119,8 +84,6 @@ class Supervisor:
         Returns:
             0; or 1 if a child had to be killed or was failing over and over when the end came.
         """
-        if self._lock is None:
-            self.acquire()
         started = time.monotonic()
         reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else _pipe()
         # The byte that the interpreter writes at each signal wakes the select below; an Event could deadlock, since a
@@ -144,7 +107,7 @@ class Supervisor:
             signal.set_wakeup_fd(old_wakeup)
             os.close(reader)
             os.close(writer)
-            self.release()
+            self._status.remove()
 
     def step(self, now: float) -> None:
         """One round: start what is due, look after what runs."""
@@ -190,7 +153,9 @@ class Supervisor:
         return 1 if failing or any(child.forced for child in self.children) else 0
 
     def _write_status(self) -> None:
-        self._status.write({**self._facts, "processes": [child.describe() for child in self.children]}, force=True)
+        processes = [child.describe() for child in self.children]
+        fields = {**self._facts, "supervisor_started_ns": self._started_ns, "processes": processes}
+        self._status.write(fields, force=True)
 
     def _note_signal(self, _number: int, _frame: FrameType | None) -> None:
         self._signals += 1
@@ -200,82 +165,6 @@ class Supervisor:
         if select.select([reader], [], [], max(0.0, seconds))[0]:
             with suppress(BlockingIOError):
                 os.read(reader, 4096)
-
-    def _end_leftovers(self) -> None:
-        """End the children of a supervisor that was killed; they are ending by themselves, but may be flushing."""
-        left = read_status(self.folders.status_file("supervisor"))
-        if left is None:
-            return
-        orphans = [
-            process for entry in left.get("processes", []) if (process := _child_of(left.get("pid"), entry.get("pid")))
-        ]
-        for process in orphans:
-            logger().warning("ending a process of an earlier run", pid=process.pid)
-            with suppress(psutil.NoSuchProcess):
-                process.terminate()
-        _, stubborn = psutil.wait_procs(orphans, timeout=max((c.spec.stop_s for c in self.children), default=10.0))
-        for process in stubborn:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(stubborn, timeout=5)
-        self.folders.status_file("supervisor").unlink(missing_ok=True)
-
-
-def running_pid(folders: Folders) -> int | None:
-    """Pid of the supervisor that holds this folder now; None if none does."""
-    try:
-        handle = os.open(folders.pid_file, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        text = os.read(handle, 32).decode(errors="replace").strip()
-        return int(text) if text.isdigit() else None
-    else:
-        return None
-    finally:
-        os.close(handle)
-
-
-def stop(folders: Folders, wait_s: float) -> int | None:
-    """Signal the supervisor of this folder and wait until it has ended.
-
-    Returns:
-        Its pid, or None if none ran.
-
-    Raises:
-        DeskError: It may not be signalled, or has not ended in time.
-    """
-    pid = running_pid(folders)
-    if pid is None:
-        return None
-    try:
-        os.kill(pid, signal.SIGTERM)
-    except ProcessLookupError:
-        return pid
-    except PermissionError as error:
-        msg = f"the desk on {folders.data_dir} (pid {pid}) belongs to another user: stop it as that user"
-        raise DeskError(msg) from error
-    deadline = time.monotonic() + wait_s
-    while running_pid(folders) == pid:
-        if time.monotonic() >= deadline:
-            msg = f"the desk on {folders.data_dir} (pid {pid}) has not ended in {wait_s:g} s: see {folders.logs}"
-            raise DeskError(msg)
-        time.sleep(0.05)
-    return pid
-
-
-def _child_of(supervisor: Any, pid: Any) -> psutil.Process | None:
-    """The process if it still is the child that this supervisor started, by what its environment says."""
-    if not isinstance(pid, int) or not isinstance(supervisor, int):
-        return None
-    try:
-        process = psutil.Process(pid)
-        ours = process.environ().get(SUPERVISOR_PID) == str(supervisor)
-    except psutil.Error:
-        return None
-    return process if ours and process.status() != psutil.STATUS_ZOMBIE else None
 
 
 def _wake(_number: int, _frame: FrameType | None) -> None:

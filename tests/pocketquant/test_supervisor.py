@@ -15,7 +15,8 @@ from infra.folders import Folders
 from infra.status import alive, read_status
 from market.errors import DeskError
 from pocketquant.children import LOOP_AFTER, Backoff, ChildSpec
-from pocketquant.supervisor import Supervisor, running_pid, stop
+from pocketquant.hold import Hold, running_pid, stop
+from pocketquant.supervisor import Supervisor
 
 QUICK = Backoff(base_s=0.02, cap_s=0.1, stable_s=60)
 
@@ -74,7 +75,6 @@ def supervise(folders):
     for supervisor in made:
         for child in supervisor.children:
             child.kill()
-        supervisor.release()
 
 
 def test_the_delay_grows_with_each_end_up_to_a_cap():
@@ -140,7 +140,6 @@ def test_children_start_in_order_and_stop_in_theirs(supervise, tmp_path):
         ],
         stop_order=("ingest", "bars", "redis"),
     )
-    supervisor.acquire()
     step_until(supervisor, lambda: all(child.state == "running" for child in supervisor.children), "all run")
     assert supervisor.run(exit_after_s=0) == 0
     assert notes.read_text().splitlines() == [
@@ -166,7 +165,6 @@ def test_a_child_deaf_to_sigterm_is_killed_and_that_is_exit_1(supervise, tmp_pat
         [python("bars", STUBBORN, ready, ready=ready.exists, stop_s=0.2)],
         on_event=lambda *event: events.append(event[:2]),
     )
-    supervisor.acquire()
     step_until(supervisor, lambda: supervisor.children[0].state == "running", "bars runs")
     pid = supervisor.children[0].pid
     assert supervisor.run(exit_after_s=0) == 1
@@ -179,11 +177,13 @@ import sys
 from pathlib import Path
 from infra.folders import Folders
 from pocketquant.children import ChildSpec
+from pocketquant.hold import Hold
 from pocketquant.supervisor import Supervisor
 folders = Folders(Path(sys.argv[1]))
 specs = [ChildSpec(f"child{n}", lambda code=code: [sys.executable, "-c", code, sys.argv[2]], stop_s=2)
          for n, code in enumerate(sys.argv[3:])]
-sys.exit(Supervisor(specs, folders).run())
+with Hold(folders):
+    sys.exit(Supervisor(specs, folders).run())
 """
 
 
@@ -230,8 +230,8 @@ def test_down_signals_and_waits(run_supervisor, folders):
 
 def test_a_second_supervisor_on_the_folder_is_refused_and_names_the_first(run_supervisor, folders):
     process, _ = run_supervisor(SLEEPER)
-    with pytest.raises(DeskError, match=rf"already runs on .*\(pid {process.pid}\)"):
-        Supervisor([], folders).acquire()
+    with pytest.raises(DeskError, match=rf"already runs on .*\(pid {process.pid}\)"), Hold(folders):
+        pass
 
 
 def test_a_killed_supervisor_leaves_no_orphan(run_supervisor, folders, tmp_path):
@@ -256,9 +256,8 @@ def test_what_a_killed_supervisor_left_running_is_ended_before_the_next_starts(f
         entries = [{"name": name, "pid": child.pid} for name, child in (("a", orphan), ("b", stranger))]
         folders.status_file("supervisor").write_text(json.dumps({"pid": 999999999, "processes": entries}))
 
-        supervisor = Supervisor([], folders)
-        supervisor.acquire()
-        supervisor.release()
+        with Hold(folders):
+            pass
 
         assert not alive(orphan.pid)
         assert stranger.poll() is None
