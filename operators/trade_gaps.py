@@ -6,7 +6,7 @@ import numpy as np
 
 from operators.validate import TickRow
 
-PATIENCE_NS: Final = 250_000_000
+PATIENCE_NS: Final = 750_000_000
 """How long an id may be missing before it is a gap: two overlapping connections, and venues, deliver out of order."""
 RESTART_NS: Final = 1_000_000_000
 """An old id with a stamp this much newer than the newest id's: the venue numbers anew."""
