@@ -50,9 +50,9 @@ class Simulated(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    rate: float = Field(default=50.0, gt=0, le=200_000)
+    rate: float = Field(default=50.0, ge=1, le=200_000)
     """Ticks a second over all symbols."""
-    symbols: int | None = Field(default=None, ge=1, le=60_000)
+    symbols: int | None = Field(default=None, ge=1, le=10_000)
     """How many symbols; None for the five named ones."""
     seed: int = 1
     url: str | None = None

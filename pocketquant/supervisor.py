@@ -129,7 +129,7 @@ class Supervisor:
             self._looping.add(child.name)
             text = f"{child.name} ended {child.failures} times in a row, last by {child.last_end}"
             logger().error("restart loop", child=child.name, text=text)
-            self._on_event("restart loop", child.name, text)
+            self._on_event("restart_loop", child.name, text)
         elif child.failures == 0:
             self._looping.discard(child.name)
 

@@ -113,7 +113,7 @@ def test_a_restart_loop_is_one_named_event_and_never_given_up(supervise, folders
     step_until(supervisor, lambda: ingest.restarts >= LOOP_AFTER + 2, "the loop goes on")
 
     ((name, subject, text),) = events
-    assert (name, subject) == ("restart loop", "ingest")
+    assert (name, subject) == ("restart_loop", "ingest")
     assert "exit 1: no disk password=***" in text
     assert "hunter22" not in (folders.logs / "ingest.err.log").read_text()
 

@@ -1,0 +1,131 @@
+"""`pq subscribe`, `pq unsubscribe` and `pq symbols`."""
+
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from market.symbols import Symbol
+from pocketquant import options
+from pocketquant.output import Format, Kind, Records
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+FEEDS: Final = ("sim", "kraken", "coinbase", "binance", "okx", "tradingview")
+
+COLUMNS: Final[dict[str, Kind]] = {
+    "exchange": "text",
+    "symbol": "text",
+    "feed": "text",
+    "subscribed": "bool",
+    "makes_bars": "bool",
+    "since": "time",
+    "bars": "int",
+    "first": "time",
+    "last": "time",
+}
+
+
+@click.command(
+    epilog=options.example("pq subscribe KRAKEN:SOLUSD KRAKEN:ADAUSD", "pq subscribe NASDAQ:AAPL --feed tradingview")
+)
+@click.argument("symbols", type=options.SYMBOL, nargs=-1, required=True)
+@click.option("--feed", type=click.Choice(FEEDS), help="The feed to follow them on  [default: their exchange's own]")
+@click.option("--makes-bars", is_flag=True, help="This feed makes their bars from now on, in place of another.")
+@options.desk_options
+def subscribe(symbols: tuple[Symbol, ...], *, feed: str | None, makes_bars: bool, **desk: Any) -> None:
+    """Follow symbols: at once where the desk runs, and after every restart."""
+    from market.sessions import calendar_name
+    from pocketquant.feed_choice import feed_for
+    from sinks.ledger import Ledger
+
+    settings = options.settings(**desk)
+    # All are checked before the first is written, so that a typo in the last changes nothing.
+    chosen = {}
+    for symbol in symbols:
+        calendar_name(symbol)
+        chosen[symbol] = feed_for(symbol, _running_feeds(settings), feed)
+    settings.folders.create()
+    with Ledger(settings.folders.desk) as ledger:
+        for symbol, name in chosen.items():
+            ledger.subscribe(symbol, name, time.time_ns(), designated=True if makes_bars else None)
+    for symbol, name in chosen.items():
+        click.echo(f"{symbol} is followed on feed {name}{_when(settings, name)}", err=True)
+
+
+@click.command(epilog=options.example("pq unsubscribe KRAKEN:SOLUSD", "pq unsubscribe NASDAQ:AAPL --feed tradingview"))
+@click.argument("symbols", type=options.SYMBOL, nargs=-1, required=True)
+@click.option("--feed", type=click.Choice(FEEDS), help="On this feed only.")
+@options.desk_options
+def unsubscribe(symbols: tuple[Symbol, ...], *, feed: str | None, **desk: Any) -> int:
+    """Follow symbols no longer; what is stored of them stays."""
+    from sinks.ledger import Ledger
+
+    settings = options.existing_desk(**desk)
+    missed = 0
+    with Ledger(settings.folders.desk) as ledger:
+        for symbol in symbols:
+            if ledger.unsubscribe(symbol, feed):
+                click.echo(f"{symbol} is followed no longer; what is stored of it stays", err=True)
+            else:
+                missed += 1
+                click.echo(f"{symbol} was not subscribed: `pq symbols` shows what is", err=True)
+    return 1 if missed else 0
+
+
+@click.command(epilog=options.example("pq symbols", "pq symbols --json"))
+@options.output_options
+@options.desk_options
+def symbols(*, form: Format | None, as_json: bool, output: Path | None, **desk: Any) -> None:
+    """Symbols that are followed or stored: their feeds, and how many one-minute bars there are."""
+    from market.intervals import Interval
+    from pocketquant.reading import open_bars
+    from sinks.ledger import Ledger
+
+    options.chosen(form, as_json, output)
+    settings = options.existing_desk(**desk)
+    stored: dict[Symbol, tuple[int, int, int]] = {}
+    store = open_bars(settings)
+    if store is not None:
+        with closing(store):
+            stored = {
+                series.symbol: (series[2], series[3], series[4])
+                for series in store.series()
+                if series.interval == Interval.M1
+            }
+    rows: list[tuple[Any, ...]] = []
+    if settings.folders.desk.is_file():
+        with Ledger(settings.folders.desk) as ledger:
+            for one in ledger.subscriptions(active=None):
+                bars = stored.get(one.symbol, (0, None, None))
+                rows.append((*one.symbol, one.feed, one.active, one.designated, one.since, *bars))
+    followed = {(row[0], row[1]) for row in rows}
+    rows += [(*symbol, "", False, False, None, *bars) for symbol, bars in stored.items() if symbol not in followed]
+    empty = "no symbols yet: `pq subscribe KRAKEN:BTCUSD`, or `pq up`"
+    options.deliver(Records(COLUMNS, sorted(rows, key=_by_symbol), empty=empty), form, as_json, output)
+
+
+def _by_symbol(row: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(map(str, row[:3]))
+
+
+def _running_feeds(settings: "Settings") -> list[str]:
+    """Feeds of the desk that runs now; none where none does."""
+    from infra.status import read_status
+    from pocketquant.hold import running_pid
+
+    if running_pid(settings.folders) is None:
+        return []
+    status = read_status(settings.folders.status_file("supervisor")) or {}
+    return [str(feed) for feed in status.get("feeds", [])]
+
+
+def _when(settings: "Settings", feed: str) -> str:
+    running = _running_feeds(settings)
+    if not running:
+        return ", from the next `pq up` on"
+    return "" if feed in running else f", once the desk runs it: it runs {' '.join(running)} now"

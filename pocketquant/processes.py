@@ -1,0 +1,94 @@
+"""Which processes a desk is made of, and how each is started."""
+
+import socket
+import sys
+from pathlib import Path
+from typing import Final
+
+from infra import redis_server
+from infra.settings import Settings
+from infra.status import read_status
+from pocketquant.children import ChildSpec
+
+STOP_ORDER: Final = ("ingest", "simulated", "bars", "redis")
+"""What writes stops first; bars then reads the rest and flushes, while Redis is still there for it."""
+
+
+def specs(settings: Settings, feeds: list[str], config: Path | None) -> list[ChildSpec]:
+    """The children in the order of their start.
+
+    Args:
+        settings: Of this desk.
+        feeds: The feeds chosen, `auto` resolved.
+        config: The file that was named on the command line, which the children read too.
+    """
+    folders = settings.folders
+    common = ["--data-dir", str(folders.data_dir), *(["--config", str(config)] if config is not None else [])]
+    children = []
+    if settings.redis_url is None:
+        children.append(
+            ChildSpec(
+                "redis",
+                lambda: redis_server.command(folders, settings.redis_memory_mb),
+                before=lambda: redis_server.clear_stale_socket(folders.redis_socket),
+                ready=lambda: redis_server.answers(folders.redis_socket),
+                stop_s=5,
+            )
+        )
+    environ = {}
+    if "sim" in feeds and settings.simulated.url is None:
+        port = free_port()
+        environ["POCKETQUANT_SIMULATED__URL"] = f"ws://127.0.0.1:{port}/kraken"
+        children.append(_simulated(settings, common, port))
+    feed_options = [word for feed in feeds for word in ("--feed", feed)]
+    children += [
+        _ours("ingest", "dataflows.ingest", settings, [*common, *feed_options], environ),
+        # Bars may have much to drain into a slow store before it can end.
+        _ours("bars", "dataflows.bars", settings, common, environ, stop_s=25.0),
+    ]
+    return children
+
+
+def free_port() -> int:
+    """A port on the loopback address on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listening(port: int) -> bool:
+    """Whether something accepts connections on this port of the loopback address."""
+    with socket.socket() as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _simulated(settings: Settings, common: list[str], port: int) -> ChildSpec:
+    simulated = settings.simulated
+    options = ["--port", str(port), "--rate", repr(simulated.rate), "--seed", str(simulated.seed)]
+    if simulated.symbols is not None:
+        options += ["--symbols", str(simulated.symbols)]
+    command = [sys.executable, "-m", "sources.simulated", *common[:2], *options]
+    return ChildSpec(
+        "simulated",
+        # It knows nothing of this house, so it is tied to our life as Redis is. The port stays the same over restarts,
+        # so that ingest finds the exchange where it was.
+        lambda: [sys.executable, "-m", "infra.lifeline", *command],
+        ready=lambda: listening(port),
+    )
+
+
+def _ours(
+    name: str, module: str, settings: Settings, options: list[str], environ: dict[str, str], *, stop_s: float = 10.0
+) -> ChildSpec:
+    """One of our dataflows; it is ready once it has written its first status."""
+    path = settings.folders.status_file(name)
+    return ChildSpec(
+        name,
+        lambda: [sys.executable, "-m", module, *options],
+        before=lambda: path.unlink(missing_ok=True),
+        ready=lambda: read_status(path) is not None,
+        stop_s=stop_s,
+        environ=environ,
+    )
