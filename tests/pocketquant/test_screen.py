@@ -1,0 +1,103 @@
+"""What `pq up` shows, drawn from status files as the processes write them."""
+
+import io
+import os
+import time
+
+from rich.console import Console
+
+from infra.settings import load_settings
+from infra.status import StatusFile
+from pocketquant.commands.status import describe
+from pocketquant.desk_status import gather
+from pocketquant.screen import LiveView, PlainView
+
+SECOND = 10**9
+FEED = {
+    "name": "sim",
+    "state": "up",
+    "kind": "trades",
+    "rate": 49.5,
+    "latency_ms": 0.8,
+    "reconnects": 2,
+    "last_error": None,
+}
+
+
+def running(folders, *, feed_state="up", written_ns=None):
+    """Status files of a desk whose processes are this one, held by nobody."""
+    now = time.time_ns()
+    ingest = {"feeds": [{**FEED, "state": feed_state, "last_message_ns": now - 3 * SECOND}], "journal": {"seq": 77}}
+    bars = {"journal": {"seq": 76, "lag_rows": 1, "lag_ms": 12.0}, "store": {"state": "up", "retries": 0}}
+    for name, fields in (("ingest", ingest), ("bars", bars)):
+        StatusFile(folders.status_file(name), name, now_ns=lambda: written_ns or now).write(fields)
+
+
+def drawn(view):
+    console = Console(file=io.StringIO(), width=150, force_terminal=False)
+    console.print(view.draw())
+    return console.file.getvalue()
+
+
+def test_status_merges_what_the_processes_say(folders):
+    """Without a supervisor (in containers) a fresh status is what tells that a process runs."""
+    running(folders)
+    settings = load_settings(folders.data_dir, environ={})
+    status = gather(settings)
+
+    assert [(entry["name"], entry["pid"], entry["state"]) for entry in status["processes"]] == [
+        ("redis", None, "stopped"),
+        ("ingest", os.getpid(), "running"),
+        ("bars", os.getpid(), "running"),
+    ]
+    (feed,) = status["feeds"]
+    assert 3 <= feed.pop("last_message_age_s") < 5
+    assert feed == FEED
+    assert status["journal"]["seq"] == 77
+    assert (status["store"]["state"], status["store"]["lag_rows"]) == ("up", 1)
+    text = describe(status)
+    assert "sim  up  49.5 ticks/s" in text
+    assert "1 rows (12 ms) behind" in text
+
+
+def test_what_a_dead_process_said_last_is_not_passed_off_as_now(folders):
+    """Its feed is down, however well it was when it died."""
+    running(folders, written_ns=time.time_ns() - 60 * SECOND)
+    status = gather(load_settings(folders.data_dir, environ={}))
+
+    assert {entry["state"] for entry in status["processes"]} == {"stopped"}
+    assert (status["feeds"][0]["state"], status["feeds"][0]["rate"]) == ("down", 0.0)
+    assert status["store"]["lag_rows"] is None
+
+
+def test_the_screen_says_when_all_is_made_up(folders):
+    """Simulated prices must not be taken for real ones."""
+    running(folders)
+    settings = load_settings(folders.data_dir, environ={})
+    simulated = drawn(LiveView(settings, ["sim"], Console(file=io.StringIO())))
+    real = drawn(LiveView(settings, ["kraken"], Console(file=io.StringIO())))
+
+    assert "SIMULATED" in simulated
+    assert "SIMULATED" not in real
+    for word in ("ingest", "49.5", "journal row 77", "Redis is away"):
+        assert word in simulated
+
+
+def test_plain_lines_tell_of_each_change_once(folders):
+    lines = []
+    settings = load_settings(folders.data_dir, environ={})
+    view = PlainView(settings, lambda line: lines.append(line.partition(" ")[2]))
+    running(folders)
+    view.show()
+    view.show()
+    running(folders, feed_state="down")
+    view.show()
+
+    assert lines == [
+        "redis stopped",
+        f"ingest running (pid {os.getpid()})",
+        f"bars running (pid {os.getpid()})",
+        "sim feed up",
+        "feeds: sim up 49.5/s; journal row 77, bars 12 ms behind; Redis down",
+        "sim feed down",
+    ]
