@@ -1,0 +1,123 @@
+"""Reads of the SQLite bar store: one series as a frame, now or as of a moment, and what is held."""
+
+import sqlite3
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from market.bars import BAR, BarState
+from market.intervals import MINUTE_NS, Interval
+from market.symbols import Symbol
+from sinks.bar_frame import bar_frame
+from sinks.bar_store import Series
+from sinks.sqlite_file import DAY_MINUTES, DAY_SHIFT, INTERVAL_BITS, OFFSET_BITS
+from sinks.sqlite_rows import block_day, fetch
+from sinks.upsert_rule import best_of_each
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_FIRST_MINUTE: Final = -(2**63) // MINUTE_NS
+_LAST_MINUTE: Final = 2**63 // MINUTE_NS
+
+# One run of keys a block, newest block first; the join is pinned so that rows come in the order of time without a sort.
+_RUNS: Final = f"""FROM (SELECT day, (day << {DAY_SHIFT}) + (:series << {OFFSET_BITS}) AS first FROM blocks
+    WHERE series = :series AND day BETWEEN :first_day AND :last_day) k
+    CROSS JOIN {{table}} b ON b.key >= k.first + max(0, :from - k.day * {DAY_MINUTES})
+    AND b.key < k.first + min({1 << OFFSET_BITS}, :to - k.day * {DAY_MINUTES})"""
+_NEWEST: Final = "ORDER BY k.day DESC, b.key DESC"
+
+
+def read(
+    db: sqlite3.Connection,
+    symbol: Symbol,
+    interval: Interval,
+    start: int | None,
+    end: int | None,
+    limit: int | None,
+    states: Collection[BarState] | None,
+    as_of: int | None,
+    newest_first: bool,
+) -> "pl.DataFrame":
+    """See `BarStore.read`."""
+    sources = _sources(db)
+    row = db.execute("SELECT id FROM symbols WHERE exchange = ? AND symbol = ?", symbol).fetchone()
+    wanted = {BarState(state) for state in (BarState if states is None else states)}
+    if as_of is not None:
+        wanted.discard(BarState.FORMING)
+    # A bar starts on a whole minute: at or after `start` is at or after the first whole minute from there.
+    first = _FIRST_MINUTE if start is None else -(-start // MINUTE_NS)
+    last = _LAST_MINUTE if end is None else -(-end // MINUTE_NS)
+    rows = np.empty(0, dtype=BAR)
+    if row is not None and wanted and first < last and (limit is None or limit > 0):
+        bounds: dict[str, Any] = {
+            "series": int(row[0]) << INTERVAL_BITS | interval,
+            "first_day": block_day(interval, first),
+            "last_day": block_day(interval, last),
+            "from": first,
+            "to": last,
+            "limit": -1 if limit is None else limit,
+            "as_of": as_of,
+        }
+        rows = _shown(db, bounds, wanted) if as_of is None else _known(db, bounds, wanted, limit)
+    return bar_frame(symbol, interval, rows if newest_first else rows[::-1], sources)
+
+
+def series(db: sqlite3.Connection) -> list[Series]:
+    """See `BarStore.series`."""
+    low = f"(k.day << {DAY_SHIFT}) + (k.series << {OFFSET_BITS})"
+    run = f"FROM bar_rows b WHERE b.key >= {low} AND b.key < {low} + {1 << OFFSET_BITS}"
+    minute = f"k.day * {DAY_MINUTES} + (SELECT {{pick}}(b.key) {run}) - ({low})"
+    found = db.execute(
+        f"SELECT s.exchange, s.symbol, series & {(1 << INTERVAL_BITS) - 1}, sum(n), min(first), max(last) FROM (SELECT "
+        f"k.series, (SELECT count(*) {run}) AS n, {minute.format(pick='min')} AS first, "
+        f"{minute.format(pick='max')} AS last FROM blocks k) JOIN symbols s ON s.id = series >> {INTERVAL_BITS} "
+        "GROUP BY series HAVING sum(n) > 0 ORDER BY s.exchange, s.symbol, series"
+    )
+    return [
+        Series(Symbol(exchange, ticker), Interval(interval), count, first * MINUTE_NS, last * MINUTE_NS)
+        for exchange, ticker, interval, count, first, last in found
+    ]
+
+
+def _shown(db: sqlite3.Connection, bounds: dict[str, Any], wanted: set[BarState]) -> NDArray[np.void]:
+    where = _states(wanted)
+    return fetch(db, f"{_RUNS.format(table='bar_rows')} WHERE {where} {_NEWEST} LIMIT :limit", bounds)[1]
+
+
+def _known(
+    db: sqlite3.Connection, bounds: dict[str, Any], wanted: set[BarState], limit: int | None
+) -> NDArray[np.void]:
+    """Bars as they were known at a moment.
+
+    The bar that is shown is the maximum of all its versions; if it was known by then, it is the maximum of those known
+    by then. Only of bars that changed later must the superseded versions be looked at.
+    """
+    as_shown = (
+        f"{_RUNS.format(table='bar_rows')} WHERE {_states(wanted)} AND b.updated_at <= :as_of {_NEWEST} LIMIT :limit"
+    )
+    keys, rows = fetch(db, as_shown, bounds)
+    then = (
+        f"{_RUNS.format(table='superseded')} JOIN bar_rows now ON now.key = b.key "
+        "WHERE b.updated_at <= :as_of AND now.updated_at > :as_of"
+    )
+    old_keys, old_rows = fetch(db, then, bounds)
+    best = best_of_each(old_keys, old_rows)
+    best = best[np.isin(old_rows["state"][best], list(wanted))]
+    if not len(best):
+        return rows
+    keys, rows = np.concatenate((keys, old_keys[best])), np.concatenate((rows, old_rows[best]))
+    # Within a series keys rise with time.
+    return rows[np.argsort(keys)[::-1][:limit]]
+
+
+def _states(wanted: set[BarState]) -> str:
+    return f"b.state IN ({', '.join(str(int(state)) for state in sorted(wanted))})"
+
+
+def _sources(db: sqlite3.Connection) -> list[str]:
+    """Names of sources by id."""
+    found = dict(db.execute("SELECT id, name FROM sources").fetchall())
+    return [found.get(place, "") for place in range(max(found, default=0) + 1)]
