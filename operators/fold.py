@@ -1,0 +1,216 @@
+"""The bar kernel: ticks, marks and the passing of time become bars of thirteen intervals, tick by tick, in order."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from market.intervals import MINUTE_NS
+from market.ticks import NEVER
+from operators import layout, memory
+from operators.closing import advance, touch
+from operators.jit import njit, prefetch
+from operators.layout import AHEAD_NS, MARGIN, NOBODY
+from operators.marking import apply_mark
+from operators.memory import Block, Records
+from operators.ticking import fold_aside
+
+_TICKS, _MARKS, _BEAT = range(3)
+"""Stages of a row, in this order."""
+
+_SOON: Final = 16
+"""How many ticks ahead memory is asked for: a shard's ticks lie scattered in the batch."""
+
+DONE: Final = 0
+"""All rows are folded."""
+FULL: Final = 1
+"""A buffer is nearly full: take out what it holds and call again."""
+LOST: Final = 2
+"""A tick names a stream that the shard does not hold: `UNKNOWN` says which."""
+
+
+@njit
+def fold(
+    address: int,
+    ticks: Records,
+    order: NDArray[np.uint32],
+    row_seq: NDArray[np.int64],
+    row_clock: NDArray[np.int64],
+    row_first_tick: NDArray[np.int64],
+    row_beat: NDArray[np.bool_],
+    marks: Records,
+    row_first_mark: NDArray[np.int64],
+    domain: int,
+) -> int:
+    """Fold one shard's ticks of consecutive journal rows of one domain, from where the block says.
+
+    Each tick first moves its stream's clock to its received time, which closes what is due, then enters its minute.
+    After a row's ticks and marks, a beat moves every stream of the domain to the row's clock.
+
+    Args:
+        address: Of the shard's block: see `operators.layout`. Bars, rejects and touched streams go to its buffers.
+        ticks: `TICK` records of all rows and shards.
+        order: Places in `ticks` of this shard's, rising.
+        row_seq: Journal sequence by row.
+        row_clock: Clock by row, ns.
+        row_first_tick: Place of each row's first tick; one more entry than rows.
+        row_beat: Whether the row is a beat.
+        marks: `MARK` records of all rows.
+        row_first_mark: Place of each row's first mark; one more entry than rows.
+        domain: Clock domain of the rows.
+
+    Returns:
+        `DONE`, `FULL` or `LOST`.
+    """
+    block = memory.block_at(address)
+    heads = memory.heads(block)
+    slots = memory.slot_of_id(block)
+    if block[layout.FRESH]:
+        _start_afresh(block)
+    # The caller has taken out what the last call wrote.
+    block[layout.BARS_COUNT] = 0
+    block[layout.REJECTS_COUNT] = 0
+    row = block[layout.ROW]
+    while row < len(row_seq):
+        seq = row_seq[row]
+        if block[layout.STAGE] == _TICKS:
+            stop = row_first_tick[row + 1]
+            place = block[layout.PLACE]
+            while True:
+                place = _fold_inside(block, ticks, order, place, stop, seq)
+                if place == len(order) or order[place] >= stop:
+                    break
+                tick = ticks[order[place]]
+                slot = slots[tick.stream]
+                if slot == NOBODY:
+                    block[layout.UNKNOWN] = tick.stream
+                    return LOST
+                if heads[slot].active:
+                    if _nearly_full(block):
+                        block[layout.ROW] = row
+                        block[layout.PLACE] = place
+                        return FULL
+                    fold_aside(block, slot, tick, seq, order[place] - row_first_tick[row])
+                else:
+                    block[layout.UNUSED] += 1
+                place += 1
+            block[layout.PLACE] = place
+            block[layout.STAGE] = _MARKS
+            block[layout.ITEM] = row_first_mark[row]
+        if block[layout.STAGE] == _MARKS:
+            while block[layout.ITEM] < row_first_mark[row + 1]:
+                mark = marks[block[layout.ITEM]]
+                slot = slots[mark.stream]
+                if slot != NOBODY:
+                    if _nearly_full(block):
+                        block[layout.ROW] = row
+                        return FULL
+                    apply_mark(block, slot, mark, seq)
+                block[layout.ITEM] += 1
+            block[layout.STAGE] = _BEAT
+            block[layout.ITEM] = 0
+        if row_beat[row] and not _beat(block, domain, row_clock[row], seq):
+            block[layout.ROW] = row
+            return FULL
+        block[layout.STAGE] = _TICKS
+        row += 1
+    return DONE
+
+
+@njit
+def _fold_inside(block: Block, ticks: Records, order: NDArray[np.uint32], place: int, stop: int, seq: int) -> int:
+    """Fold the ticks that fall inside their stream's newest open minute while nothing is due: nearly all of them.
+
+    A loop of its own, so that the processor's registers are its own too.
+
+    Returns:
+        The first place in the order that is not of this kind, or not of this row.
+    """
+    heads = memory.heads(block)
+    newest = memory.newest_minutes(block)
+    slots = memory.slot_of_id(block)
+    count = len(order)
+    # Unsigned numbers spare a check for places counted from the end.
+    while place < count and order[np.uint64(place)] < stop:
+        tick = ticks[order[np.uint64(place)]]
+        if place < count - _SOON:
+            prefetch(ticks, order[np.uint64(place + _SOON)])
+        slot = slots[tick.stream]
+        head = heads[slot]
+        minute = newest[slot]
+        event_time = tick.event_time
+        received_time = tick.received_time
+        if (
+            received_time >= head.due
+            or np.uint64(event_time - minute.start) >= np.uint64(MINUTE_NS)
+            or event_time - received_time > AHEAD_NS
+        ):
+            break
+        price = tick.price
+        size = tick.size
+        if event_time < minute.open_time:
+            minute.open_time = event_time
+            minute.open = price
+        if event_time >= minute.close_time:
+            minute.close_time = event_time
+            minute.close = price
+        minute.high = max(minute.high, price)
+        minute.low = min(minute.low, price)
+        minute.volume += size
+        minute.notional += price * size
+        minute.trades += tick.count
+        head.clock = received_time
+        head.seq = seq
+        if not head.touched:
+            touch(block, slot)
+        place += 1
+    return place
+
+
+@njit
+def _start_afresh(block: Block) -> None:
+    """Begin with the first row, with nothing counted and no stream touched."""
+    heads = memory.heads(block)
+    slots = memory.slot_of_id(block)
+    touched = memory.touched(block)
+    for place in range(block[layout.TOUCHED_COUNT]):
+        heads[slots[touched[place]]].touched = 0
+    block[layout.FRESH] = 0
+    block[layout.ROW] = 0
+    block[layout.PLACE] = 0
+    block[layout.STAGE] = _TICKS
+    block[layout.ITEM] = 0
+    block[layout.TOUCHED_COUNT] = 0
+    block[layout.UNUSED] = 0
+    block[layout.OUT_OF_SESSION] = 0
+
+
+@njit
+def _nearly_full(block: Block) -> bool:
+    return bool(
+        block[layout.BARS_COUNT] > block[layout.BARS_ROOM] - MARGIN
+        or block[layout.REJECTS_COUNT] == block[layout.REJECTS_ROOM]
+    )
+
+
+@njit
+def _beat(block: Block, domain: int, clock: int, seq: int) -> bool:
+    """Move every stream of a domain to a clock, in order of their ids; False if a buffer is nearly full."""
+    dues = memory.dues(block)
+    if domain >= len(dues) or clock < dues[domain]:
+        return True
+    heads = memory.heads(block)
+    by_id = memory.slots_by_id(block)
+    while block[layout.ITEM] < len(by_id):
+        slot = by_id[block[layout.ITEM]]
+        if heads[slot].domain == domain and heads[slot].due <= clock:
+            if _nearly_full(block):
+                return False
+            advance(block, slot, clock, seq)
+        block[layout.ITEM] += 1
+    earliest = NEVER
+    for slot in by_id:
+        if heads[slot].domain == domain:
+            earliest = min(earliest, heads[slot].due)
+    dues[domain] = earliest
+    return True
