@@ -51,13 +51,14 @@ class FormingCache:
             seed: Of the backoff's jitter.
         """
         self.pipe = RedisPipe(url, seed=seed, monotonic=clock_s)
-        self._heads: dict[int, tuple[bytes, bytes]] = {}
-        """By stream: the command up to the value's length, and the value's prefix."""
-        self._keys: dict[int, bytes] = {}
-        self._values: dict[int, bytes] = {}
-        """By stream: the whole command that writes its present value."""
-        self._written: dict[int, int] = {}
-        """By stream: the journal's clock, ns, at its last write."""
+        self._heads: dict[int, tuple[bytes, bytes, bytes]] = {}
+        """By stream: its key, the command up to the value's length, and the value's prefix."""
+        self._values: dict[bytes, bytes] = {}
+        """By key: the whole command that writes its present value."""
+        self._owners: dict[bytes, int] = {}
+        """By key: the stream whose bars it holds; another of the same symbol takes it over by writing."""
+        self._written: dict[bytes, int] = {}
+        """By key: the journal's clock, ns, at its last write."""
         self._waiting: list[bytes] = []
         self._generation = 0
         self._looked = 0
@@ -74,21 +75,23 @@ class FormingCache:
 
     def put_bytes(self, stream: Stream, rows: bytes, clock: int) -> None:
         """As `put`, with the records' bytes."""
-        place = stream.id
-        if not rows:
-            if self._values.pop(place, None) is not None:
-                self._written.pop(place)
-                self._waiting.append(command(b"DEL", key(stream.symbol).encode()))
-            return
-        head = self._heads.get(place)
+        head = self._heads.get(stream.id)
         if head is None:
             name = key(stream.symbol).encode()
-            head = b"*5\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$" % (len(name), name), prefix(stream.feed)
-            self._heads[place] = head
-        value = b"%b%d\r\n%b%b%b" % (head[0], len(head[1]) + len(rows), head[1], rows, _TAIL)
-        self._values[place] = value
-        self._written[place] = clock
-        self._waiting.append(value)
+            head = name, b"*5\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$" % (len(name), name), prefix(stream.feed)
+            self._heads[stream.id] = head
+        name, begin, front = head
+        if rows:
+            value = b"%b%d\r\n%b%b%b" % (begin, len(front) + len(rows), front, rows, _TAIL)
+            self._values[name] = value
+            self._owners[name] = stream.id
+            self._written[name] = clock
+            self._waiting.append(value)
+        elif self._owners.get(name, stream.id) == stream.id:
+            # Also where nothing was put yet: a predecessor may have.
+            self._waiting.append(command(b"DEL", name))
+            for known in (self._values, self._owners, self._written):
+                known.pop(name, None)
 
     def flush(self, clock: int) -> bool:
         """Send what was put, what is due for renewal, and everything if Redis has come back.
@@ -101,10 +104,10 @@ class FormingCache:
         """
         if clock - self._looked >= LOOK_NS:
             self._looked = clock
-            due = [place for place, at in self._written.items() if clock - at >= RENEW_NS]
-            for place in due:
-                self._written[place] = clock
-                self._waiting.append(self._values[place])
+            due = [name for name, at in self._written.items() if clock - at >= RENEW_NS]
+            for name in due:
+                self._written[name] = clock
+                self._waiting.append(self._values[name])
         pipe = self.pipe
         waiting = self._waiting
         if pipe.connected and pipe.generation != self._generation:

@@ -39,7 +39,7 @@ def command(*parts: bytes) -> bytes:
 class RedisPipe:
     """One-way traffic to Redis: bytes in, replies counted, never an exception, never a wait.
 
-    All methods are called by one thread, the owner's, except `close`, which any may call.
+    All methods are called by one thread, the owner's; any may call `close` and read `socket_open` and the counters.
     """
 
     def __init__(
@@ -104,6 +104,11 @@ class RedisPipe:
         self.owed = 0
         self.generation += 1
         return True
+
+    @property
+    def socket_open(self) -> bool:
+        """Whether there is a connection, for any thread that wants to tell."""
+        return self._socket is not None or self._found.is_set()
 
     def send(self, payload: bytes, replies: int) -> bool:
         """Hand over whole commands.

@@ -111,6 +111,20 @@ def test_forming_bars_are_readable_for_300_seconds_and_gone_when_nothing_forms(s
     until(lambda: not client.exists("forming:SIM:S1"))
 
 
+def test_the_stream_that_took_a_symbol_over_keeps_its_key(server, cache):
+    """The feed that made the bars before has nothing forming any more, and says so after the other has written."""
+    client = server.start()
+    until(lambda: cache.pipe.connected)
+    heir = STREAMS[1]._replace(id=9, feed="other")
+    cache.put(STREAMS[1], bars(1), SECOND)
+    cache.put(heir, bars(9), SECOND)
+    cache.put(STREAMS[1], bars(1, 0), SECOND)
+    cache.flush(SECOND)
+
+    assert cache.pipe.drain(5)
+    assert decode(client.get("forming:SIM:S1")).feed == "other"
+
+
 def test_a_quiet_bar_is_renewed_by_the_journals_clock_before_a_minute_has_passed(server, cache):
     """A month bar without ticks must not vanish after 300 s; nor may it outlive a journal that stands still."""
     client = server.start()
