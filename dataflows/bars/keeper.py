@@ -1,0 +1,212 @@
+"""The keeper writes closed bars to the store, in order, in a thread of its own.
+
+The flow's thread hands over what a chunk closed and goes on, so that a minute's thousand bars do not hold up the next
+tick. A store that is away is waited for, with backoff and jitter; nothing is skipped. The flow's snapshots wait for the
+keeper, so that a snapshot never says more than the store has.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.bars.patience import Patience
+from dataflows.bars.pieces import Refused
+from dataflows.bars.progress import Progress
+from market.bars import BAR, BarBatch, BarState
+from market.intervals import INTERVALS
+from market.streams import Stream
+from sinks.bar_store import BarStore
+
+WRITER: Final = "bars"
+"""The dataflow's name in the store's log."""
+FLUSH_BARS: Final = 100_000
+"""About so many bars are written at once when catching up: the size of a flush decides the speed."""
+WAITING_BARS: Final = 300_000
+"""With more than this handed over and not written, the flow waits."""
+
+
+class Closed(NamedTuple):
+    """What a chunk closed, in canonical order."""
+
+    upto: int
+    """Last journal row of the chunk."""
+
+    rows: NDArray[np.void]
+    """`BAR` records, closed or partial, or forming if a shutdown flushes them."""
+
+    streams: tuple[Stream, ...]
+
+    refused: list[Refused]
+    """Ticks of the chunk that entered no bar."""
+
+
+class Announce(Protocol):
+    """Tells others of bars that the store has taken, and waits for nobody who is away."""
+
+    def __call__(self, rows: NDArray[np.void], streams: Sequence[Stream], log_seqs: NDArray[np.int64]) -> object:
+        """Rows that were logged, and the place of each in the log."""
+
+
+class Keeper:
+    """A thread that writes to the store what it is handed, in that order."""
+
+    def __init__(
+        self,
+        store: BarStore,
+        *,
+        patience: Patience,
+        progress: Progress,
+        refuse: Callable[[Sequence[Refused]], None],
+        announce: Announce | None = None,
+        clock_s: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Start the thread.
+
+        Args:
+            store: Used by the thread alone from here on.
+            patience: Waits for the store while it is away.
+            progress: Written to.
+            refuse: Called with what entered no bar; the same again after a crash.
+            announce: Called after each write that logged something.
+            clock_s: Seconds, for the time that writes take.
+        """
+        self._store = store
+        self._patience = patience
+        self._progress = progress
+        self._refuse = refuse
+        self._announce = announce
+        self._clock_s = clock_s
+        self._waiting: deque[Closed] = deque()
+        self._bars = 0
+        self._busy = False
+        self._ended = False
+        self._error: BaseException | None = None
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+        self._thread.start()
+
+    def put(self, closed: Closed) -> None:
+        """Hand over what a chunk closed; waits while too much is on its way.
+
+        Raises:
+            BaseException: What ended the thread.
+        """
+        with self._changed:
+            while self._bars > WAITING_BARS and self._error is None:
+                self._changed.wait()
+            self._raise()
+            self._waiting.append(closed)
+            self._bars += len(closed.rows)
+            self._progress.waiting_bars = self._bars
+            self._changed.notify_all()
+
+    def drain(self) -> None:
+        """Wait until the store has all that was handed over.
+
+        Raises:
+            StoreAway: The process was asked to end while the store was away.
+            BaseException: Whatever else ended the thread.
+        """
+        with self._changed:
+            while (self._waiting or self._busy) and self._error is None:
+                self._changed.wait()
+            self._raise()
+
+    def close(self) -> None:
+        """End the thread; what was not drained is dropped."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            while True:
+                with self._changed:
+                    self._busy = False
+                    self._changed.notify_all()
+                    while not self._waiting and not self._ended:
+                        self._changed.wait()
+                    if self._ended:
+                        return
+                    taken = self._take()
+                    self._busy = True
+                self._write(taken)
+                with self._changed:
+                    self._bars -= sum(len(closed.rows) for closed in taken)
+                    self._progress.waiting_bars = self._bars
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the flow's thread, by put or drain.
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _take(self) -> list[Closed]:
+        """The next chunks' bars, as many as make one good flush."""
+        taken = [self._waiting.popleft()]
+        bars = len(taken[0].rows)
+        # Each list of streams says what the rows that came with it mean.
+        while self._waiting and bars < FLUSH_BARS and self._waiting[0].streams is taken[0].streams:
+            taken.append(self._waiting.popleft())
+            bars += len(taken[-1].rows)
+        return taken
+
+    def _write(self, taken: Sequence[Closed]) -> None:
+        last = taken[-1]
+        rows = taken[0].rows if len(taken) == 1 else np.concatenate([closed.rows for closed in taken])
+        if len(rows):
+            self._store_rows(rows, last)
+        refused = [tick for closed in taken for tick in closed.refused]
+        if refused:
+            self._refuse(refused)
+            for tick in refused:
+                self._progress.rejects[tick.reason] = self._progress.rejects.get(tick.reason, 0) + 1
+        self._progress.stored_seq = last.upto
+
+    def _store_rows(self, rows: NDArray[np.void], last: Closed) -> None:
+        batch = BarBatch(rows, last.streams)
+        progress = self._progress
+        began = self._clock_s()
+        written = self._patience(lambda: self._store.upsert(batch, writer=WRITER, upto=last.upto, own_revisions=True))
+        progress.store_seconds += self._clock_s() - began
+        progress.store_batches += 1
+        progress.position = last.upto
+        count(rows, progress)
+        if self._announce is None or not written.logged:
+            return
+        # What was logged before, when a crash made the flow go back, stands at the front.
+        logged = rows[rows["state"] != BarState.FORMING][-written.logged :]
+        end, _ = self._patience(lambda: self._store.head(WRITER))
+        self._announce(logged, last.streams, np.arange(end - len(logged) + 1, end + 1))
+
+
+def count(rows: NDArray[np.void], progress: Progress) -> None:
+    """Add stored rows to the counts of closes and revisions; forming ones count as neither."""
+    closed = rows["state"] != BarState.FORMING
+    first = closed & (rows["revision"] == 1)
+    again = closed & (rows["revision"] > 1)
+    progress.closes += np.bincount(rows["interval"][first], minlength=len(INTERVALS))
+    progress.revisions += np.bincount(rows["interval"][again], minlength=len(INTERVALS))
+
+
+def merge(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
+    """Bars of one chunk in canonical order: by the journal row that closed them, then shard, then as each came.
+
+    Args:
+        parts: `BAR` records of each shard, shards ascending.
+    """
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return np.empty(0, BAR)
+    if len(parts) == 1:
+        return parts[0]
+    rows = np.concatenate(parts)
+    return rows[np.argsort(rows["seq"], kind="stable")]

@@ -1,0 +1,141 @@
+"""Running the bars dataflow in this process until it ends, live or to the journal's end."""
+
+import gc
+import sys
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from bytewax.dataflow import Dataflow
+from bytewax.errors import BytewaxRuntimeError
+from bytewax.run import cli_main
+
+from dataflows.bars import build
+from dataflows.bars.patience import Patience, Report
+from dataflows.bars.prelude import prelude
+from dataflows.bars.progress import Progress
+from dataflows.bars.recovery import Recovery
+from market.errors import DeskError
+from market.journal_rows import CorruptRow
+from operators.kernels import kernels
+from sinks.bar_store import BarStore, StoreAway
+from sinks.ledger import Ledger, Reject
+from sinks.redis_cache import ClosedStream, FormingCache
+from sources.journal import JournalReader
+from sources.journal_tail import InFlight, JournalTail
+
+EPOCH: Final = timedelta(seconds=10)
+"""Between two snapshots; as much is done again after a crash."""
+
+MAX_TICKS: Final = 524_288
+"""About how many ticks are read at a time when catching up."""
+
+
+class Bench(NamedTuple):
+    """What the dataflow works with: opened by the caller, and closed by it."""
+
+    journal: Path
+    """The journal's folder."""
+    recovery: Recovery
+    store: BarStore
+    ledger: Ledger
+    progress: Progress
+    report: Report
+    grace_ns: int
+
+
+def make_bars(
+    bench: Bench,
+    stop: threading.Event,
+    *,
+    doorbell: Path | None = None,
+    until_end: bool = False,
+    cache: FormingCache | None = None,
+    closed: ClosedStream | None = None,
+    epoch: timedelta = EPOCH,
+) -> None:
+    """Make bars from where the recovery store says, until `stop` is set or the journal ends.
+
+    Args:
+        bench: What to work with.
+        stop: Ends the flow cleanly: what is forming is written, a snapshot is taken.
+        doorbell: Socket that wakes the flow.
+        until_end: Whether to end at the journal's end.
+        cache: Where forming bars are shown.
+        closed: Where closed bars are announced.
+        epoch: Between two snapshots.
+
+    Raises:
+        StoreAway: `stop` was set while the store was away; nothing is lost, the next start goes on.
+        DeskError: Trouble that waiting does not end.
+        Exception: A defect; what caused it, not what the engine made of it.
+    """
+    in_flight = InFlight()
+
+    def corrupt(damage: CorruptRow) -> None:
+        bench.report("error", "journal_corrupt", str(damage))
+        bench.ledger.reject(Reject("bars", "corrupt_row", str(damage), bench.progress.clock, seq=damage.first_seq))
+
+    source = JournalTail(
+        bench.journal,
+        stop,
+        doorbell=doorbell,
+        in_flight=in_flight,
+        until_end=until_end,
+        max_ticks=MAX_TICKS,
+        on_corrupt=corrupt,
+    )
+    flow = build(
+        source,
+        bench.store,
+        bench.ledger,
+        in_flight=in_flight,
+        progress=bench.progress,
+        stop=stop,
+        report=bench.report,
+        cache=cache,
+        closed=closed,
+        grace_ns=bench.grace_ns,
+        prelude=lambda: prelude(JournalReader(bench.journal, lambda _: None)),
+    )
+    run(flow, bench.recovery, epoch)
+
+
+def run(flow: Dataflow, recovery: Recovery, epoch: timedelta = EPOCH) -> None:
+    """Run a flow and raise what went wrong in it as it was raised there."""
+    try:
+        cli_main(flow, epoch_interval=epoch, recovery_config=recovery.config)  # type: ignore[no-untyped-call]
+    except (BytewaxRuntimeError, RuntimeError) as error:
+        raise cause(error) from error
+
+
+def cause(error: BaseException) -> BaseException:
+    """The first error of a chain that Bytewax has wrapped: ours if there is one."""
+    found: BaseException = error
+    while found.__cause__ is not None:
+        found = found.__cause__
+        if isinstance(found, DeskError):
+            break
+    return found
+
+
+def settle_in() -> None:
+    """Get a process ready for microseconds: kernels compiled, start-up garbage out of the collector's sight."""
+    kernels()
+    # With the default of 5 ms, the keeper's thread would hold up a tick by that much.
+    sys.setswitchinterval(0.0005)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
+
+
+def open_patiently(
+    open_store: Callable[[], BarStore], stop: threading.Event, progress: Progress, report: Report
+) -> BarStore | None:
+    """Open a store that may be away; None if `stop` was set before it was there."""
+    try:
+        return Patience(stop=stop, progress=progress, report=report)(open_store)
+    except StoreAway:
+        return None
