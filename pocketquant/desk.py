@@ -14,10 +14,10 @@ from infra.settings import Settings
 from market.errors import DeskError
 from market.symbols import parse_symbol
 from pocketquant import processes
+from pocketquant.alarms import Alarms
 from pocketquant.feed_choice import FIRST_SYMBOLS, feed_for
 from pocketquant.hold import Hold
 from pocketquant.supervisor import Supervisor
-from pocketquant.watch import Watch
 from sinks.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -87,25 +87,23 @@ class Desk:
         metrics = Metrics()
         served = serve(metrics, settings.metrics_port)
         notifier = Notifier([address.get_secret_value() for address in settings.notify])
-        watch = Watch(settings, notifier, metrics)
+        alarms = Alarms(settings.folders.desk, notifier, metrics)
         supervisor = Supervisor(
             processes.specs(settings, feeds, self._config),
             settings.folders,
             stop_order=processes.STOP_ORDER,
             secrets=settings.secrets(),
             facts={"feeds": feeds, "simulated": "sim" in feeds},
-            on_event=watch.note,
+            on_event=alarms.sound,
             on_step=lambda: _count(metrics, supervisor),
         )
         logger().info("desk starts", feeds=feeds, data_dir=str(settings.folders.data_dir), pid=os.getpid())
-        watch.start()
         view.start()
         try:
             return supervisor.run(exit_after_s)
         finally:
             # The screen goes first: what is said after it must be readable.
             view.close()
-            watch.close()
             notifier.close()
             if served is not None:
                 served.close()

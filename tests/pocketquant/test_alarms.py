@@ -1,14 +1,13 @@
-"""Alerts that are sent on, and the feed that carries a symbol."""
+"""Alarms of the supervisor, and the feed that carries a symbol."""
 
 import pytest
 
 from infra.metrics import Metrics
 from infra.notify import Notifier
-from infra.settings import load_settings
 from market.errors import DeskError
 from market.symbols import Symbol
+from pocketquant.alarms import Alarms
 from pocketquant.feed_choice import FIRST_SYMBOLS, feed_for
-from pocketquant.watch import Watch
 from sinks.ledger import Event, Ledger
 
 BTC = Symbol("SIM", "BTCUSD")
@@ -27,30 +26,27 @@ class Outbox:
         return True
 
 
-@pytest.fixture
-def settings(folders):
-    return load_settings(folders.data_dir, environ={})
-
-
-def test_every_new_event_is_sent_on_once(settings, folders):
-    """Whoever noted it; those from before the start are old news."""
+def test_an_alarm_is_in_the_ledger_the_metrics_and_sent(folders):
     outbox = Outbox()
     notifier = Notifier(["json://h"], sender=lambda _addresses: outbox)
     metrics = Metrics()
-    with Ledger(folders.desk) as ledger:
-        ledger.note_event(Event(NOON, "error", "disk_low", "ingest", "old"))
-        watch = Watch(settings, notifier, metrics)
-        watch.start()
-        ledger.note_event(Event(NOON, "warning", "feed_stale", "ingest", "kraken is silent for 31 s", feed="kraken"))
-        watch.note("restart_loop", "bars", "bars ended 5 times in a row")
-        watch.close()
+    Alarms(folders.desk, notifier, metrics, lambda: NOON).sound("restart_loop", "bars", "bars ended 5 times in a row")
     notifier.close()
 
-    assert outbox.sent == [
-        ("PocketQuant: feed stale: kraken", "kraken is silent for 31 s"),
-        ("PocketQuant: restart loop: bars", "bars ended 5 times in a row"),
-    ]
-    assert metrics.registry.get_sample_value("pocketquant_alerts_total", {"alert": "feed_stale"}) == 1
+    with Ledger(folders.desk) as ledger:
+        assert ledger.events() == [Event(NOON, "error", "restart_loop", "bars", "bars ended 5 times in a row", id=1)]
+    assert outbox.sent == [("PocketQuant: restart loop: bars", "bars ended 5 times in a row")]
+    assert metrics.registry.get_sample_value("pocketquant_alerts_total", {"alert": "restart_loop"}) == 1
+
+
+def test_an_alarm_that_cannot_be_written_is_sent_all_the_same(folders):
+    """A full or damaged disk is when it matters most."""
+    folders.desk.write_bytes(b"not a database" * 1000)
+    outbox = Outbox()
+    notifier = Notifier(["json://h"], sender=lambda _addresses: outbox)
+    Alarms(folders.desk, notifier, Metrics()).sound("killed", "bars", "bars was killed")
+    notifier.close()
+    assert outbox.sent == [("PocketQuant: killed: bars", "bars was killed")]
 
 
 def test_an_exchange_has_its_own_feed_and_the_rest_is_tradingviews():
