@@ -1,6 +1,7 @@
 """Runs the simulated exchange: `python -m sources.simulated --port 0 --seed 1 --rate 50 --symbols 5`."""
 
 import asyncio
+import contextlib
 import gc
 import json
 import os
@@ -140,7 +141,9 @@ def log(event: str, **details: Any) -> None:
     """Write one JSON line to standard error."""
     stamp = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     line = {"timestamp": stamp, "level": "info", "process": "simulated", "event": event, **details}
-    print(json.dumps(line, default=str), file=sys.stderr, flush=True)  # noqa: T201  (this is the log)
+    # A log that nobody reads any more is no reason to stop trading.
+    with contextlib.suppress(OSError):
+        print(json.dumps(line, default=str), file=sys.stderr, flush=True)  # noqa: T201  (this is the log)
 
 
 async def _serve(server: SimulatedServer, port_file: Path | None) -> None:
@@ -166,7 +169,7 @@ async def _serve(server: SimulatedServer, port_file: Path | None) -> None:
         # What was made so far stays: no collection has to look at it again.
         gc.collect()
         gc.freeze()
-        await stop.wait()
+        await server.wait(stop)
     log("stopped", made=server.exchange.counts["made"])
 
 

@@ -39,6 +39,9 @@ class Link(Protocol):
     def reset(self) -> None:
         """End TCP by RST."""
 
+    def hang_up(self) -> None:
+        """End TCP by FIN, without a close frame."""
+
     def freeze(self) -> None:
         """Read no more."""
 

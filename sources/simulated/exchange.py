@@ -24,6 +24,8 @@ STEP_NS: Final = 250_000_000
 """Longest stretch of exchange time that is handled at once, so that a clock that leaps skips no heartbeat."""
 TICKS_PER_STEP: Final = 5_000
 """Trades handled at once: an exchange that is behind catches up in such portions and answers in between."""
+HALF_A_FRAME: Final = text_message(b'{"channel":"trade","type":"update","data":[{"symbol":"' + b" " * 200)[:60]
+"""The beginning of a message of which the rest never comes."""
 GOING_AWAY: Final = 1001
 """WebSocket's code of a server that goes away."""
 
@@ -330,7 +332,12 @@ class Exchange:
             if fault.kind is FaultKind.MAINTENANCE and isinstance(connection.session, KrakenSession):
                 self.clients.send(connection, [connection.session.status("maintenance")], now_ns)
             elif fault.kind is FaultKind.DROP:
-                self.clients.cut(connection, "dropped", GOING_AWAY)
+                if fault.mid_frame:
+                    connection.link.send(HALF_A_FRAME)
+                    connection.link.hang_up()
+                    self.clients.remove(connection, "dropped")
+                else:
+                    self.clients.cut(connection, "dropped", GOING_AWAY)
             elif fault.kind is FaultKind.RST:
                 self.clients.cut(connection, "reset")
             elif fault.kind is FaultKind.HALF_OPEN:

@@ -90,6 +90,8 @@ class Fault:
     """Whether a muted connection still gets heartbeats."""
     status: int = 429
     """HTTP status of a refusal."""
+    mid_frame: bool = False
+    """Whether a drop comes in the middle of a frame and without a close frame."""
 
 
 def read_fault(given: Any) -> Fault:
@@ -135,7 +137,8 @@ def read_fault(given: Any) -> Fault:
         )
         or 0.0,
         share=_number(kind, values, "share", _SHARES.get(kind, 0.1), 0.0, 1.0) or 0.0,
-        heartbeats=bool(values.get("heartbeats", True)),
+        heartbeats=_flag(kind, values, "heartbeats", default=True),
+        mid_frame=_flag(kind, values, "mid_frame", default=False),
         status=int(_number(kind, values, "status", 429, 400, 599) or 429),
     )
     if fault.symbols and kind not in TRADE_FAULTS | {FaultKind.MUTE}:
@@ -230,6 +233,14 @@ def _number(
         msg = f"fault {kind}: {name} is a number from {least:g} to {most:g}, got {value!r}"
         raise DeskError(msg)
     return float(value)
+
+
+def _flag(kind: FaultKind, values: dict[str, Any], name: str, *, default: bool) -> bool:
+    value = values.get(name, default)
+    if not isinstance(value, bool):
+        msg = f"fault {kind}: {name} is true or false, got {value!r}"
+        raise DeskError(msg)
+    return value
 
 
 def _symbols(kind: FaultKind, names: Any) -> tuple[str, ...]:

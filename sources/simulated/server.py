@@ -10,7 +10,7 @@ import contextlib
 import errno
 import socket
 import struct
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 from urllib.parse import urlsplit
 
 from websockets.exceptions import WebSocketException
@@ -113,7 +113,7 @@ class Visitor(asyncio.Protocol):
         self._transport.abort()
 
     def hang_up(self) -> None:
-        """End TCP once what was written has left."""
+        """End TCP by FIN once what was written has left."""
         self._transport.close()
 
     def freeze(self) -> None:
@@ -130,6 +130,9 @@ class Visitor(asyncio.Protocol):
 
     def _read_websocket(self) -> None:
         assert self._websocket is not None
+        if self._connection is not None and self._connection.frozen:
+            # Half open: what was read before the socket was left alone is not answered either.
+            return
         for event in self._websocket.events_received():
             if isinstance(event, Request):
                 self._upgrade(event)
@@ -242,6 +245,7 @@ class SimulatedServer:
         self._pace_s = pace_s
         self._server: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._failed: asyncio.Future[None] | None = None
 
     @property
     def url(self) -> str:
@@ -262,6 +266,7 @@ class SimulatedServer:
             msg = f"port {self.port} on {self._host} {why}; choose another, or --port 0 for any free one"
             raise DeskError(msg) from error
         self.port = self._server.sockets[0].getsockname()[1]
+        self._failed = loop.create_future()
         self.wake()
 
     async def stop(self) -> None:
@@ -289,9 +294,32 @@ class SimulatedServer:
         """Move the exchange on, and come back when there is more to do."""
         if self._timer is not None:
             self._timer.cancel()
-        more = self.exchange.pump()
+        try:
+            more = self.exchange.pump()
+        except Exception as error:  # noqa: BLE001  (whatever it was, an exchange that stands still must say so)
+            self._fail(error)
+            return
         wait_s = 0.0 if more else self._wait_s()
         self._timer = asyncio.get_running_loop().call_later(wait_s, self.wake)
+
+    async def wait(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set.
+
+        Raises:
+            DeskError: The exchange cannot go on, as with a full disk.
+        """
+        assert self._failed is not None
+        stopping = asyncio.ensure_future(stop.wait())
+        either: set[asyncio.Future[Any]] = {stopping, self._failed}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if self._failed.done():
+            self._failed.result()
+
+    def _fail(self, error: Exception) -> None:
+        assert self._failed is not None
+        if not self._failed.done():
+            self._failed.set_exception(error)
 
     def _wait_s(self) -> float:
         longest = IDLE_S if self.exchange.clients.connected else ALONE_S

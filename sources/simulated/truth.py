@@ -23,6 +23,7 @@ OPEN_SEGMENTS: Final = 4
 LAST_BIT: Final = 63
 
 Records = NDArray[np.void]
+_NOTHING: Final = np.zeros(0, MADE)
 
 
 class TruthLog:
@@ -182,10 +183,12 @@ class TruthLog:
         return segment
 
     def _map(self, number: int) -> Records:
-        """A segment that exists."""
+        """A segment; empty if it has just gone, which a reader in another thread may find."""
         if self._folder is None:
-            return self._open[number]
-        return np.memmap(self._path(self._folder, number), MADE, "r+", shape=(SEGMENT,))
+            return self._open.get(number, _NOTHING)
+        path = self._path(self._folder, number)
+        # Mapping a file that is not there would make it.
+        return np.memmap(path, MADE, "r+", shape=(SEGMENT,)) if path.exists() else _NOTHING
 
     def _begin_segment(self, number: int) -> None:
         if self._folder is None:

@@ -63,6 +63,10 @@ class Client:
         """The exchange resets."""
         self.ended = "reset"
 
+    def hang_up(self) -> None:
+        """The exchange ends TCP."""
+        self.ended = "hung up"
+
     def freeze(self) -> None:
         """The exchange reads no more."""
         self.frozen = True

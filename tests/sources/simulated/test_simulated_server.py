@@ -17,6 +17,8 @@ from market.errors import DeskError
 from market.intervals import Interval
 from sources.simulated.client import control, get, truth_ticks
 from sources.simulated.official_bars import official_bars
+from sources.simulated.tape import MADE
+from sources.simulated.truth import SEGMENT
 
 DEADLINE_S = 20
 
@@ -200,6 +202,17 @@ def test_a_reset_is_a_reset(url):
     assert isinstance(error.__cause__, ConnectionResetError)
 
 
+def test_a_drop_can_come_in_the_middle_of_a_frame(url):
+    async def story():
+        client = await subscribed(url)
+        await command(url, kind="drop", mid_frame=True)
+        with pytest.raises(ConnectionClosed) as closed:
+            await client.recv()
+        return closed.value.rcvd
+
+    assert run(story()) is None
+
+
 def test_a_half_open_connection_answers_no_ping(url):
     async def story():
         client = await subscribed(url)
@@ -295,6 +308,20 @@ def test_a_bad_option_gets_one_line(options, says):
     assert done.returncode == 1
     assert says in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_disk_that_fills_up_ends_it_with_one_line(tmp_path):
+    """RLIMIT_FSIZE makes the disk full for this process alone; not even the first segment fits."""
+    code = (
+        "import resource, signal, runpy, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({SEGMENT * MADE.itemsize - 1},) * 2);"
+        "sys.argv[0] = 'simulated'; runpy.run_module('sources.simulated', run_name='__main__')"
+    )
+    command = [sys.executable, "-c", code, "--data-dir", str(tmp_path), "--rate", "1000"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+
+    assert done.returncode == 1
+    assert "simulated: cannot write the truth to" in done.stderr.splitlines()[-1]
 
 
 def test_a_port_in_use_gets_one_line():
