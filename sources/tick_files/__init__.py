@@ -1,0 +1,1 @@
+"""Files of recorded ticks: our own form, dumps of venues, captured frames. `opening.open_ticks` is the door."""
