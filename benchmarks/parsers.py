@@ -1,7 +1,7 @@
 """How fast venues' frames and files of ticks become records, against the obvious way. Prints JSON.
 
-Run: `python benchmarks/parsers.py [--repeat N] [--rows N]`. CPU time, the best of the repeats. The obvious way for Kraken
-is `json.loads` and `datetime.fromisoformat`; for files, `csv.DictReader` and the same conversions.
+Run: `python benchmarks/parsers.py [--repeat N] [--rows N]`. CPU time, the best of the repeats. The obvious way for
+Kraken is `json.loads` and `datetime.fromisoformat`; for files, `csv.DictReader` and the same conversions.
 """
 
 import argparse
