@@ -2,8 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -43,7 +44,7 @@ class TickFile:
     size_bytes: int
     """Of the file."""
 
-    _reader: Reader = field(repr=False)
+    _reader: Callable[[], Reader] = field(repr=False)
 
     @property
     def feed(self) -> str:
@@ -51,12 +52,12 @@ class TickFile:
         return f"file:{self.hash[:8]}"
 
     def batches(self) -> Iterator[FileBatch]:
-        """The ticks in the file's order, in bounded memory. To be called once.
+        """The ticks in the file's order, in bounded memory; from the beginning at each call.
 
         Raises:
             DeskError: The file cannot be read on, or its form is another after all.
         """
-        return self._reader.batches()
+        return self._reader().batches()
 
 
 def open_ticks(
@@ -88,14 +89,14 @@ def open_ticks(
             raise DeskError(msg)
         venue_of(venue)
         kind = FeedKind.CONFLATED if venue == "tradingview" else FeedKind.TRADES
-        return TickFile(place, form, kind, digest, size, CaptureReader(place, venue, symbol))
+        return TickFile(place, form, kind, digest, size, partial(CaptureReader, place, venue, symbol))
     if feed is not None:
         msg = f"file {place} is {form}, which has no feed; --feed is for captures only"
         raise DeskError(msg)
     if symbol is None:
         msg = f"file {place} is {form} and does not say whose ticks it holds; say it with --symbol EXCHANGE:TICKER"
         raise DeskError(msg)
-    return TickFile(place, form, FeedKind.TRADES, digest, size, _reader(place, form, symbol))
+    return TickFile(place, form, FeedKind.TRADES, digest, size, partial(_reader, place, form, symbol))
 
 
 def _reader(path: Path, form: str, symbol: Symbol) -> Reader:

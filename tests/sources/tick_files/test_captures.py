@@ -111,6 +111,16 @@ def test_what_a_venue_sends_again_is_not_a_second_trade(tmp_path):
     assert ([tick[5] for tick in ticks], rejects) == ([7, 8], [(3, "duplicate")])
 
 
+def test_a_file_can_be_read_again_from_its_beginning(tmp_path):
+    """Nothing of the first reading is left: neither its clock nor the trades it has seen."""
+    opened = open_ticks(capture(tmp_path, f"1784847409.1: {trade(7)}", f"1784847409.2: {trade(8)}"))
+
+    first, second = ([batch.ticks.tolist() for batch in opened.batches()] for _ in range(2))
+
+    assert first == second
+    assert len(first[0]) == 2
+
+
 def test_one_symbol_may_be_picked_out(tmp_path):
     path = capture(tmp_path, f"1784847409.1: {trade(7)}", f"1784847409.2: {trade(8, 'ETH/USD')}")
 
