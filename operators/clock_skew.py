@@ -37,6 +37,11 @@ class ClockSkew:
         self._samples: deque[int] = deque(maxlen=SAMPLES)
         self._alarm = False
 
+    @property
+    def median_ns(self) -> int | None:
+        """The median of the samples; None with fewer than `ENOUGH`."""
+        return int(median(self._samples)) if len(self._samples) >= ENOUGH else None
+
     def add(self, event_time: int, received_time: int) -> None:
         """Take one tick's times, ns; one tick of each burst is enough."""
         self._samples.append(received_time - event_time)
@@ -54,9 +59,9 @@ class ClockSkew:
         >>> skew.verdict()
         Skew(median_ns=2000000000, alarm=True, changed=True)
         """
-        if len(self._samples) < ENOUGH:
+        middle = self.median_ns
+        if middle is None:
             return Skew(None, self._alarm, changed=False)
-        middle = int(median(self._samples))
         limit = self._alarm_ns * (CLEAR if self._alarm else 1.0)
         before, self._alarm = self._alarm, abs(middle) > limit
         return Skew(middle, self._alarm, changed=before != self._alarm)

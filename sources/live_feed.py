@@ -71,6 +71,11 @@ class LiveFeed:
         return sum(lane.ticks for lane in self.lanes)
 
     @property
+    def frames(self) -> int:
+        """Frames received, of the present connections."""
+        return sum(lane.frames for lane in self.lanes)
+
+    @property
     def last_frame_ns(self) -> int:
         """Received time of the newest frame; 0 before the first."""
         return max((lane.last_frame_ns for lane in self.lanes), default=0)
