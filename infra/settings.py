@@ -1,5 +1,6 @@
 """Settings: `pocketquant.toml`, `POCKETQUANT_*` environment variables over it, options of the command over both."""
 
+import json
 import os
 import re
 import tomllib
@@ -30,7 +31,7 @@ _NOT_SETTINGS: Final = (f"{PREFIX}CONFIG", SUPERVISOR_PID)
 _NOT_SETTINGS_PREFIXES: Final = (f"{PREFIX}TEST_", f"{PREFIX}REQUIRE_", f"{PREFIX}BENCH_")
 
 Words = Annotated[list[str], NoDecode]
-"""A list; in an environment variable, words parted by commas or spaces."""
+"""A list; in an environment variable, words parted by commas or spaces, or JSON."""
 
 Secrets = Annotated[list[SecretStr], NoDecode]
 
@@ -115,7 +116,11 @@ class Settings(BaseSettings):
     @field_validator("feeds", "symbols", "negative_prices", "extended_hours", "notify", mode="before")
     @classmethod
     def _words(cls, value: Any) -> Any:
-        return [word for word in re.split(r"[\s,]+", value) if word] if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        if value.startswith("["):
+            return json.loads(value)
+        return [word for word in re.split(r"[\s,]+", value) if word]
 
     @field_validator("symbols", "negative_prices", "extended_hours")
     @classmethod

@@ -52,6 +52,8 @@ class ChildSpec:
     """Clears what a killed predecessor left; an error of it counts as a failed start."""
     ready: Callable[[], bool] = lambda: True
     """Whether it does its work now; the next child is started when it does."""
+    gates: bool = True
+    """Whether those after it wait until it is ready, or only until it was started."""
     ready_s: float = 15.0
     """After this long the next child is started all the same."""
     stop_s: float = 10.0
@@ -142,6 +144,8 @@ class Child:
 
     def ready(self, now: float) -> bool:
         """Whether what depends on this one may start."""
+        if self._first is not None and not self.spec.gates:
+            return True
         waited_out = self._first is not None and now - self._first >= self.spec.ready_s
         return self.state == "running" or waited_out
 

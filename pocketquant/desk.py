@@ -12,10 +12,10 @@ from infra.metrics import Metrics, serve
 from infra.notify import Notifier
 from infra.settings import Settings
 from market.errors import DeskError
-from market.symbols import parse_symbol
+from market.symbols import Symbol, parse_symbol
 from pocketquant import processes
 from pocketquant.alarms import Alarms
-from pocketquant.feed_choice import FIRST_SYMBOLS, feed_for
+from pocketquant.feed_choice import feed_for
 from pocketquant.hold import Hold
 from pocketquant.supervisor import Supervisor
 from sinks.ledger import Ledger
@@ -65,21 +65,26 @@ class Desk:
             say(SIMULATED)
         return feeds
 
-    def subscribe(self, feeds: Sequence[str], symbols: Sequence[str]) -> None:
-        """Note the symbols asked for; a feed for which nobody ever asked for any gets its first ones.
+    def subscribe(self, feeds: Sequence[str], symbols: Sequence[Symbol], say: Say) -> None:
+        """Note the symbols that the command line asks for, and those of the settings that these feeds carry.
 
-        They are kept, so that what is unsubscribed later stays so over restarts.
+        A feed for which nobody ever asked for any begins with some of its own, which is ingest's to say.
+
+        Raises:
+            DeskError: None of the feeds carries a symbol of the command line; nothing is noted then.
         """
         now = time.time_ns()
+        wanted = {symbol: feed_for(symbol, feeds) for symbol in symbols}
+        for text in self._settings.symbols:
+            symbol = parse_symbol(text)
+            try:
+                wanted[symbol] = feed_for(symbol, feeds)
+            except DeskError as error:
+                # The settings may name symbols of a venue that is out of reach today.
+                say(str(error))
         with Ledger(self._settings.folders.desk) as ledger:
-            for text in symbols:
-                symbol = parse_symbol(text)
-                ledger.subscribe(symbol, feed_for(symbol, feeds), now)
-            asked = {subscription.feed for subscription in ledger.subscriptions(active=None)}
-            for feed in feeds:
-                if feed not in asked:
-                    for text in FIRST_SYMBOLS[feed]:
-                        ledger.subscribe(parse_symbol(text), feed, now)
+            for symbol, feed in wanted.items():
+                ledger.subscribe(symbol, feed, now)
 
     def run(self, feeds: list[str], view: "View", exit_after_s: float | None) -> int:
         """Supervise until a signal comes or the time is over; the exit code."""
@@ -102,8 +107,9 @@ class Desk:
         try:
             return supervisor.run(exit_after_s)
         finally:
-            # The screen goes first: what is said after it must be readable.
-            view.close()
+            # The screen goes first: what is said after it must be readable. The terminal may be gone.
+            with suppress(OSError):
+                view.close()
             notifier.close()
             if served is not None:
                 served.close()

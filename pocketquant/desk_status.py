@@ -37,7 +37,8 @@ def gather(settings: Settings, *, now_ns: int | None = None, alerts: int = 20) -
     running = {entry["name"] for entry in processes if entry["state"] == "running"}
     return {
         "data_dir": str(folders.data_dir),
-        "supervisor": supervisor and {key: supervisor.get(key) for key in ("pid", "uptime_s", "feeds", "simulated")},
+        "supervisor": supervisor
+        and {key: supervisor.get(key) for key in ("pid", "uptime_s", "feeds", "simulated", "last_ends")},
         "processes": processes,
         "feeds": _feeds(ingest, now, up="ingest" in running),
         "journal": _journal(folders, ingest if "ingest" in running else {}),
@@ -56,7 +57,8 @@ def _supervisor(folders: Folders, now: int) -> Document | None:
     if status.get("pid") != pid:
         status = {}
     started = status.get("supervisor_started_ns")
-    return {**status, "pid": pid, "uptime_s": _since(started, now)}
+    ends = {child["name"]: child["last_end"] for child in status.get("processes", []) if child.get("last_end")}
+    return {**status, "pid": pid, "uptime_s": _since(started, now), "last_ends": ends}
 
 
 def _processes(folders: Folders, supervisor: Document | None, reports: dict[str, Document], now: int) -> list[Document]:
@@ -84,7 +86,8 @@ def _processes(folders: Folders, supervisor: Document | None, reports: dict[str,
     for name in PROCESSES:
         status = read_status(folders.status_file(name)) or {}
         age = _since(status.get("written_ns"), now)
-        fresh = age is not None and age <= STALE_S
+        # In a container it has the pid of another world, which then exists in this one too, as 1 always does.
+        fresh = age is not None and age <= STALE_S and alive(status.get("pid") or 0)
         if name == "simulated" and not fresh:
             continue
         state = "running" if fresh else "stopped"

@@ -9,16 +9,6 @@ from market.symbols import Symbol
 EXCHANGES: Final = {"SIM": "sim", "KRAKEN": "kraken", "COINBASE": "coinbase", "BINANCE": "binance", "OKX": "okx"}
 """The feed that serves an exchange by itself; TradingView serves these and all others, where it is switched on."""
 
-FIRST_SYMBOLS: Final = {
-    "sim": ("SIM:BTCUSD", "SIM:ETHUSD", "SIM:SOLUSD", "SIM:XRPUSD", "SIM:DOGEUSD"),
-    "kraken": ("KRAKEN:BTCUSD", "KRAKEN:ETHUSD", "KRAKEN:SOLUSD"),
-    "coinbase": ("COINBASE:BTCUSD", "COINBASE:ETHUSD", "COINBASE:SOLUSD"),
-    "binance": ("BINANCE:BTCUSDT", "BINANCE:ETHUSDT", "BINANCE:SOLUSDT"),
-    "okx": ("OKX:BTCUSDT", "OKX:ETHUSDT", "OKX:SOLUSDT"),
-    "tradingview": ("NASDAQ:AAPL", "FX:EURUSD"),
-}
-"""What a feed is subscribed to until somebody has asked for anything on it."""
-
 
 def feed_for(symbol: Symbol, running: Sequence[str] = (), asked: str | None = None) -> str:
     """The feed on which to follow a symbol.
@@ -29,7 +19,7 @@ def feed_for(symbol: Symbol, running: Sequence[str] = (), asked: str | None = No
         asked: The one that the user names.
 
     Raises:
-        DeskError: The feed that is asked for does not carry the exchange, or only TradingView could and does not run.
+        DeskError: The feed that is asked for does not carry the exchange, or none of those that run does.
 
     >>> feed_for(Symbol("KRAKEN", "BTCUSD"))
     'kraken'
@@ -44,12 +34,10 @@ def feed_for(symbol: Symbol, running: Sequence[str] = (), asked: str | None = No
         raise DeskError(msg)
     if asked is not None:
         return asked
-    if own is not None:
+    if own is not None and (own in running or not running):
         return own
-    if running and "tradingview" not in running:
-        msg = (
-            f"{symbol}: exchange {symbol.exchange} is carried by feed tradingview alone, which is off; "
-            "start the desk with `pq up --feed tradingview`, or use one of " + " ".join(EXCHANGES)
-        )
-        raise DeskError(msg)
-    return "tradingview"
+    if own != "sim" and (not running or "tradingview" in running):
+        return "tradingview"
+    carries = " or ".join(dict.fromkeys([own or "tradingview", *([] if own == "sim" else ["tradingview"])]))
+    msg = f"{symbol} is not carried by feed {' '.join(running)}, which runs: {carries} does (`pq up --feed ...`)"
+    raise DeskError(msg)

@@ -35,14 +35,15 @@ def specs(settings: Settings, feeds: list[str], config: Path | None) -> list[Chi
                 stop_s=5,
             )
         )
-    environ = {}
+    # What the settings ask for has been noted in the ledger by now, where children find it.
+    environ = {"POCKETQUANT_SYMBOLS": "[]"}
     if "sim" in feeds and settings.simulated.url is None:
         port = free_port()
         environ["POCKETQUANT_SIMULATED__URL"] = f"ws://127.0.0.1:{port}/kraken"
         children.append(_simulated(settings, common, port))
     feed_options = [word for feed in feeds for word in ("--feed", feed)]
     children += [
-        _ours("ingest", "dataflows.ingest", settings, [*common, *feed_options], environ),
+        _ours("ingest", "dataflows.ingest", settings, [*common, *feed_options], environ, gates=False),
         # Bars may have much to drain into a slow store before it can end.
         _ours("bars", "dataflows.bars", settings, common, environ, stop_s=25.0),
     ]
@@ -80,7 +81,14 @@ def _simulated(settings: Settings, common: list[str], port: int) -> ChildSpec:
 
 
 def _ours(
-    name: str, module: str, settings: Settings, options: list[str], environ: dict[str, str], *, stop_s: float = 10.0
+    name: str,
+    module: str,
+    settings: Settings,
+    options: list[str],
+    environ: dict[str, str],
+    *,
+    stop_s: float = 10.0,
+    gates: bool = True,
 ) -> ChildSpec:
     """One of our dataflows; it is ready once it has written its first status."""
     path = settings.folders.status_file(name)
@@ -89,6 +97,7 @@ def _ours(
         lambda: [sys.executable, "-m", module, *options],
         before=lambda: path.unlink(missing_ok=True),
         ready=lambda: read_status(path) is not None,
+        gates=gates,
         stop_s=stop_s,
         environ=environ,
     )

@@ -83,6 +83,7 @@ class PlainView:
     def show(self) -> None:
         """Say what changed since the last time."""
         document = gather(self._settings, alerts=0)
+        ends = (document["supervisor"] or {}).get("last_ends", {})
         for kind in ("processes", "feeds"):
             for entry in document[kind]:
                 label = f"{entry['name']} feed" if kind == "feeds" else entry["name"]
@@ -90,7 +91,8 @@ class PlainView:
                 if self._states.get(label) != state:
                     self._states[label] = state
                     pid = f" (pid {entry['pid']})" if entry.get("pid") else ""
-                    self._line(f"{label} {state}{pid}")
+                    end = ends.get(entry["name"]) if kind == "processes" and state == "backoff" else None
+                    self._line(f"{label} {state}{pid}{f': {end}' if end else ''}")
         if time.monotonic() >= self._next_line and document["feeds"]:
             self._next_line = time.monotonic() + LINE_S
             self._line(summary(document))

@@ -59,7 +59,7 @@ def up(
     # The folder is taken before anything is looked up or written, so that a second start changes nothing.
     with desk.held():
         chosen = desk.choose_feeds(_say)
-        desk.subscribe(chosen, [*map(str, symbols), *settings.symbols])
+        desk.subscribe(chosen, symbols, _say)
         view = _view(settings, chosen, plain=plain)
         return desk.run(chosen, view, exit_after)
 

@@ -64,7 +64,9 @@ def describe(document: dict[str, Any]) -> str:
     for entry in document["processes"]:
         up = f"up {format_span(entry['uptime_s'])}" if entry["uptime_s"] is not None else ""
         pid = f"pid {entry['pid']}" if entry["pid"] is not None else ""
-        lines.append(_line("process", entry["name"], entry["state"], pid, up, f"{entry['restarts']} restarts"))
+        end = (desk or {}).get("last_ends", {}).get(entry["name"])
+        ended = f"ended last by {end}" if end else ""
+        lines.append(_line("process", entry["name"], entry["state"], pid, up, f"{entry['restarts']} restarts", ended))
     for feed in document["feeds"]:
         age = feed.get("last_message_age_s")
         lines.append(

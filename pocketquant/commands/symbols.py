@@ -40,15 +40,15 @@ COLUMNS: Final[dict[str, Kind]] = {
 def subscribe(symbols: tuple[Symbol, ...], *, feed: str | None, makes_bars: bool, **desk: Any) -> None:
     """Follow symbols: at once where the desk runs, and after every restart."""
     from market.sessions import calendar_name
-    from pocketquant.feed_choice import feed_for
     from sinks.ledger import Ledger
 
     settings = options.settings(**desk)
     # All are checked before the first is written, so that a typo in the last changes nothing.
+    running = _running_feeds(settings)
     chosen = {}
     for symbol in symbols:
         calendar_name(symbol)
-        chosen[symbol] = feed_for(symbol, _running_feeds(settings), feed)
+        chosen[symbol] = _feed(symbol, running, feed)
     settings.folders.create()
     with Ledger(settings.folders.desk) as ledger:
         for symbol, name in chosen.items():
@@ -107,6 +107,17 @@ def symbols(*, form: Format | None, as_json: bool, output: Path | None, **desk: 
     rows += [(*symbol, "", False, False, None, *bars) for symbol, bars in stored.items() if symbol not in followed]
     empty = "no symbols yet: `pq subscribe KRAKEN:BTCUSD`, or `pq up`"
     options.deliver(Records(COLUMNS, sorted(rows, key=_by_symbol), empty=empty), form, as_json, output)
+
+
+def _feed(symbol: Symbol, running: list[str], asked: str | None) -> str:
+    """One that runs if it carries the symbol; else the exchange's own, for when it does run."""
+    from market.errors import DeskError
+    from pocketquant.feed_choice import feed_for
+
+    try:
+        return feed_for(symbol, running, asked)
+    except DeskError:
+        return feed_for(symbol, asked=asked)
 
 
 def _by_symbol(row: Sequence[Any]) -> tuple[str, ...]:

@@ -37,6 +37,8 @@ def test_lists_in_variables_are_words(tmp_path):
     settings = load_settings(tmp_path, None, {"POCKETQUANT_SYMBOLS": "kraken:btcusd, SIM:A"})
 
     assert settings.symbols == ["KRAKEN:BTCUSD", "SIM:A"]
+    assert load_settings(tmp_path, None, {"POCKETQUANT_SYMBOLS": '["SIM:A"]'}).symbols == ["SIM:A"]
+    assert load_settings(tmp_path, write(tmp_path, "symbols=['SIM:A']"), {"POCKETQUANT_SYMBOLS": "[]"}).symbols == []
 
 
 def test_stores_are_embedded_until_an_address_is_set(tmp_path):

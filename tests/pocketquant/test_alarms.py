@@ -7,7 +7,7 @@ from infra.notify import Notifier
 from market.errors import DeskError
 from market.symbols import Symbol
 from pocketquant.alarms import Alarms
-from pocketquant.feed_choice import FIRST_SYMBOLS, feed_for
+from pocketquant.feed_choice import feed_for
 from sinks.ledger import Event, Ledger
 
 BTC = Symbol("SIM", "BTCUSD")
@@ -55,13 +55,10 @@ def test_an_exchange_has_its_own_feed_and_the_rest_is_tradingviews():
     }
     assert feed_for(Symbol("NASDAQ", "AAPL")) == "tradingview"
     assert feed_for(Symbol("BINANCE", "BTCUSDT"), asked="tradingview") == "tradingview"
-    with pytest.raises(DeskError, match="tradingview alone, which is off"):
+    assert feed_for(Symbol("BINANCE", "BTCUSDT"), running=["kraken", "tradingview"]) == "tradingview"
+    with pytest.raises(DeskError, match="NASDAQ:AAPL is not carried by feed kraken, which runs: tradingview does"):
         feed_for(Symbol("NASDAQ", "AAPL"), running=["kraken"])
+    with pytest.raises(DeskError, match="KRAKEN:BTCUSD is not carried by feed sim, which runs: kraken or tradingview"):
+        feed_for(Symbol("KRAKEN", "BTCUSD"), running=["sim"])
     with pytest.raises(DeskError, match="made up"):
         feed_for(BTC, asked="tradingview")
-
-
-def test_a_feed_begins_with_symbols_that_it_carries():
-    for feed, symbols in FIRST_SYMBOLS.items():
-        for text in symbols:
-            assert feed_for(Symbol(*text.split(":"))) == feed

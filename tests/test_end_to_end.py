@@ -1,0 +1,132 @@
+"""A user's morning: start the desk, look at it, stop it, start it again, and find the bars continued."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+PQ = [sys.executable, "-m", "pocketquant"]
+ROOT = Path(__file__).resolve().parents[1]
+BTC = "SIM:BTCUSD"
+
+
+@pytest.fixture
+def environ(tmp_path):
+    """No setting of the machine's, a quick close, and no page of metrics on a port that someone may use."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("POCKETQUANT_")}
+    for name in ("MONGODB_URI", "REDIS_URL"):
+        kept.pop(name, None)
+    return kept | {
+        "POCKETQUANT_DATA_DIR": str(tmp_path / "desk"),
+        "POCKETQUANT_METRICS_PORT": "0",
+        "POCKETQUANT_GRACE_S": "1",
+    }
+
+
+@pytest.fixture
+def pq(environ):
+    """Run a command as a process of its own, which must succeed, and decode what it prints."""
+
+    def run(*arguments):
+        done = subprocess.run(
+            [*PQ, *arguments, "--json"], env=environ, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, (arguments, done.stdout, done.stderr)
+        return json.loads(done.stdout)
+
+    return run
+
+
+@pytest.fixture
+def up(environ, tmp_path):
+    """Start the desk as a user does; whatever is left of it ends with the test."""
+    started = []
+
+    def start():
+        with (tmp_path / "up.txt").open("a") as lines:
+            process = subprocess.Popen([*PQ, "up", "--feed", "sim"], env=environ, cwd=ROOT, stdout=lines, stderr=lines)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def until(look, what, seconds):
+    """Ask again and again, as a user would, until there is an answer."""
+    deadline = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.25)
+    return found
+
+
+def test_a_desk_is_started_read_stopped_and_continued(pq, up, tmp_path):
+    """Quotes, forming and closed bars come from the CLI; SIGTERM is exit 0; the bars go on where they stopped."""
+    desk = up()
+    until((tmp_path / "desk" / "run").exists, "the data folder", 20)
+
+    def running():
+        status = pq("status")
+        states = {entry["name"]: entry["state"] for entry in status["processes"]}
+        feeds = [(feed["name"], feed["state"]) for feed in status["feeds"]]
+        wanted = dict.fromkeys(("redis", "simulated", "ingest", "bars"), "running")
+        return status if states == wanted and feeds == [("sim", "up")] else None
+
+    first = until(running, "all runs", 60)
+    assert first["supervisor"]["pid"] == desk.pid
+    assert first["redis"]["state"] == "up"
+
+    (quote,) = until(lambda: pq("quotes", BTC), "a quote", 30)
+    assert quote["bid"] is None or quote["bid"] <= quote["ask"]
+    assert quote["age_s"] < 60
+
+    def forming(interval):
+        bars = pq("bars", BTC, interval, "--state", "forming")
+        return bars[0] if bars else None
+
+    minute = until(lambda: forming("1m"), "a forming minute", 30)
+    assert minute["low"] <= minute["close"] <= minute["high"]
+
+    def over():
+        return [bar for bar in pq("bars", BTC, "1m") if bar["start"] == minute["start"] and bar["state"] != "forming"]
+
+    # Nothing is known of that minute before the subscription, so its bar is over, but not whole.
+    (closed,) = until(over, "the minute is over", 90)
+    assert (closed["state"], closed["revision"]) == ("partial", 1)
+    assert closed["trades"] >= minute["trades"]
+    assert closed["open"] == minute["open"]
+
+    desk.send_signal(signal.SIGTERM)
+    assert desk.wait(timeout=60) == 0
+    stopped = pq("status")
+    assert {entry["state"] for entry in stopped["processes"]} == {"stopped"}
+
+    flushed = forming("1M")
+    assert flushed is not None, "the shutdown writes what is forming into the store"
+    ticks = sum(1 for _ in pq("ticks", BTC))
+    assert flushed["trades"] == ticks
+
+    again = up()
+    until(running, "all runs again", 60)
+
+    def continued():
+        month = forming("1M")
+        return month if month is not None and month["trades"] > flushed["trades"] else None
+
+    month = until(continued, "the month goes on", 60)
+    assert (month["start"], month["open"]) == (flushed["start"], flushed["open"])
+    assert month["high"] >= flushed["high"]
+    assert month["low"] <= flushed["low"]
+    assert month["volume"] > flushed["volume"]
+
+    again.send_signal(signal.SIGINT)
+    assert again.wait(timeout=60) == 0
+    assert forming("1M")["trades"] == sum(1 for _ in pq("ticks", BTC))
