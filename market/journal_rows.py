@@ -3,12 +3,14 @@
 import re
 import struct
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from market.errors import DeskError
+from market.streams import FeedKind, Stream
+from market.symbols import Symbol
 from market.ticks import MARK, QUOTE, TICK, Batch
 
 VERSION: Final = 1
@@ -23,7 +25,7 @@ CREATE TABLE rows(
   count INTEGER NOT NULL, payload BLOB NOT NULL, checksum INTEGER NOT NULL);
 CREATE TABLE streams(
   id INTEGER PRIMARY KEY, feed TEXT NOT NULL, exchange TEXT NOT NULL, ticker TEXT NOT NULL,
-  kind INTEGER NOT NULL, domain INTEGER NOT NULL, extended INTEGER NOT NULL);
+  kind INTEGER NOT NULL, domain INTEGER NOT NULL, extended INTEGER NOT NULL, checksum INTEGER NOT NULL);
 CREATE TABLE starts(seq INTEGER PRIMARY KEY, reason TEXT NOT NULL);
 CREATE TABLE clocks(
   domain INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL, first_clock INTEGER NOT NULL,
@@ -109,8 +111,30 @@ def checksum(seq: int, kind: int, domain: int, clock: int, count: int, payload: 
     >>> checksum(1, 1, 0, 5, 1, b"a") == checksum(2, 1, 0, 5, 1, b"a")
     False
     """
-    value = xxh3_64_intdigest(payload, xxh3_64_intdigest(_HEADER.pack(seq, kind, domain, clock, count)))
-    return value - _WRAP if value >= _SIGN else value
+    return _signed(xxh3_64_intdigest(payload, xxh3_64_intdigest(_HEADER.pack(seq, kind, domain, clock, count))))
+
+
+def stream_values(stream: Stream) -> tuple[int, str, str, str, int, int, int, int]:
+    """A stream as a row of `streams`, with its checksum."""
+    symbol = stream.symbol
+    columns = (
+        stream.id, stream.feed, symbol.exchange, symbol.ticker, int(stream.kind), stream.domain, int(stream.extended),
+    )  # fmt: skip
+    return *columns, _signed(xxh3_64_intdigest(repr(columns).encode()))
+
+
+def stream_of(values: tuple[Any, ...]) -> Stream:
+    """A row of `streams` as a stream.
+
+    Raises:
+        ValueError: Its checksum does not match: a name in it may be another symbol's.
+    """
+    *columns, stored = values
+    if _signed(xxh3_64_intdigest(repr(tuple(columns)).encode())) != stored:
+        msg = f"stream {columns[0]} of the journal is damaged"
+        raise ValueError(msg)
+    number, feed, exchange, ticker, kind, domain, extended = columns
+    return Stream(number, feed, Symbol(exchange, ticker), FeedKind(kind), domain, bool(extended))
 
 
 def fault(row: Row) -> str | None:
@@ -126,3 +150,8 @@ def fault(row: Row) -> str | None:
     except struct.error:
         return "a column is no integer"
     return None if found == row.checksum else "its checksum does not match"
+
+
+def _signed(value: int) -> int:
+    """SQLite's integers have a sign."""
+    return value - _WRAP if value >= _SIGN else value

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from market.errors import DeskError
-from market.journal_rows import LAYOUT, RowKind, checksum
+from market.journal_rows import LAYOUT, RowKind, checksum, stream_values
 from market.streams import FeedKind, Stream
 from market.symbols import Symbol
 from market.ticks import Batch
@@ -122,7 +122,7 @@ class JournalWriter:
             )
             raise DeskError(msg)
         stream = Stream(len(self._streams), feed, symbol, kind, domain, extended)
-        self._execute("INSERT INTO streams VALUES(?,?,?,?,?,?,?)", journal_file.stream_values(stream))
+        self._execute("INSERT INTO streams VALUES(?,?,?,?,?,?,?,?)", stream_values(stream))
         # After a power loss its number must not come to mean another symbol to a consumer that remembers it.
         self._sync_due = True
         self._streams[key] = stream
@@ -289,7 +289,7 @@ class JournalWriter:
             raise trouble(error, self._path) from error
         try:
             self._resume(first_seq, boot_id)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError, TypeError) as error:
             self._connection.close()
             raise trouble(error, self._path) from error
         except BaseException:

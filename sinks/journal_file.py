@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from market.errors import DeskError
-from market.journal_rows import DAY_FILE, SCHEMA, VERSION, RowKind
-from market.streams import FeedKind, Stream
-from market.symbols import Symbol
+from market.journal_rows import DAY_FILE, SCHEMA, VERSION, RowKind, stream_of, stream_values
+from market.streams import Stream
 
 PAGE_BYTES: Final = 1024
 """A commit writes whole pages to the WAL: at 4 KiB that is 4.3 KB for a tick, at 1 KiB 1.2 KB, in the same time."""
@@ -72,7 +71,7 @@ def create(path: Path, streams: Iterable[Stream], follows: int) -> None:
         connection.execute("PRAGMA journal_mode=OFF")
         connection.execute("PRAGMA synchronous=OFF")
         connection.executescript(SCHEMA)
-        connection.executemany("INSERT INTO streams VALUES(?,?,?,?,?,?,?)", map(stream_values, streams))
+        connection.executemany("INSERT INTO streams VALUES(?,?,?,?,?,?,?,?)", map(stream_values, streams))
         connection.execute("INSERT INTO facts VALUES('follows', ?)", (str(follows),))
         connection.execute(f"PRAGMA user_version={VERSION}")
         connection.execute("PRAGMA journal_mode=WAL")
@@ -126,20 +125,6 @@ def contents(connection: sqlite3.Connection) -> Contents:
     )
 
 
-def stream_values(stream: Stream) -> tuple[int, str, str, str, int, int, int]:
-    """A stream as a row of `streams`."""
-    symbol = stream.symbol
-    return (
-        stream.id, stream.feed, symbol.exchange, symbol.ticker, int(stream.kind), stream.domain, int(stream.extended),
-    )  # fmt: skip
-
-
-def stream_of(row: tuple[int, str, str, str, int, int, int]) -> Stream:
-    """A row of `streams` as a stream."""
-    number, feed, exchange, ticker, kind, domain, extended = row
-    return Stream(number, feed, Symbol(exchange, ticker), FeedKind(kind), domain, bool(extended))
-
-
 def sync(path: Path) -> None:
     """Have the disk hold all of a file, or a folder's names."""
     fd = os.open(path, os.O_RDONLY)
@@ -149,8 +134,8 @@ def sync(path: Path) -> None:
         os.close(fd)
 
 
-def trouble(error: sqlite3.Error | OSError, path: Path) -> DeskError:
-    """The error that a user reads for one that a file gave."""
+def trouble(error: Exception, path: Path) -> DeskError:
+    """The error that a user reads for one of SQLite's, of the disk, or of the values found in a file."""
     code = getattr(error, "sqlite_errorcode", None)
     primary = None if code is None else code & 0xFF
     if primary in _FULL:
@@ -159,7 +144,7 @@ def trouble(error: sqlite3.Error | OSError, path: Path) -> DeskError:
     if primary in _UNWRITABLE or isinstance(error, OSError):
         msg = f"journal file {path} cannot be written: {error}; make the folder writable or choose another --data-dir"
         return JournalFull(msg)
-    if primary in _DAMAGED:
+    if primary in _DAMAGED or isinstance(error, ValueError | TypeError):
         msg = f"journal file {path} is damaged: {error}; move it out of the folder, its rows stay readable there"
         return DeskError(msg)
     msg = f"journal file {path} could not be used: {error}; see that no other program has it open"

@@ -38,7 +38,7 @@ class JournalReader:
         self._folder = JournalFolder(folder)
         self._on_corrupt = on_corrupt
         self._file: DayFile | None = None
-        self._upto = 0
+        self._from = self._upto = 0
         self._streams: tuple[Stream, ...] = ()
         self._reported: dict[tuple[int, int], None] = {}
 
@@ -58,7 +58,7 @@ class JournalReader:
             DeskError: A file cannot be opened.
         """
         upto = after_seq
-        if self._file is None or not self._file.follows <= upto <= self._upto:
+        if self._file is None or not self._from <= upto <= self._upto:
             found = self._folder.find(upto)
             if found is None:
                 return []
@@ -191,21 +191,25 @@ class JournalReader:
         return row.seq + 1
 
     def _skip(self, file: DayFile, expected: int, error: sqlite3.DatabaseError) -> int:
-        """Report rows that SQLite cannot read; returns the number of the next that it can."""
+        """Report rows that SQLite cannot read; returns the number of the next that it can, or of the next file's."""
         name = file.path.name
         following = self._folder.after(name)
-        if following is not None:
-            with following:
-                last: int | None = following.follows
-        else:
+        if following is None:
             try:
-                last = file.last_seq()
+                last = file.last_seq() or 0
             except sqlite3.DatabaseError:
-                last = None
-        found = file.next_readable(expected - 1, expected + FAR if last is None else last)
-        if found is None and following is None:
-            raise CorruptRow(expected, last or expected, name, f"{error}, nor can any row after it be read") from error
-        upto = found - 1 if found is not None else max(last or 0, expected)
+                last = expected + FAR
+            found = file.next_readable(expected - 1, last)
+            if found is None:
+                raise CorruptRow(expected, expected, name, f"{error}, nor can any row after it be read") from error
+            upto = max(expected, found - 1)
+        else:
+            with following:
+                last = following.spans_from()[0]
+            if last < expected:
+                return expected
+            found = file.next_readable(expected - 1, last)
+            upto = last if found is None else max(expected, found - 1)
         self._report(expected, upto, name, str(error))
         return upto + 1
 
@@ -213,15 +217,16 @@ class JournalReader:
         """Go on in another file; returns the number up to which all is given out or reported."""
         begins = self._file is None and upto == 0
         self.close()
-        self._file, self._upto = file, upto
-        if file.follows > upto:
+        before = file.spans_from()[0]
+        if before > upto:
             lost = [name for name in self._folder.unreadable if name < file.path.name]
             if lost:
-                self._report(upto + 1, file.follows, lost[-1], self._folder.unreadable[lost[-1]])
-            elif not begins and not file.jumped_to(file.follows + 1):
-                self._report(upto + 1, file.follows, file.path.name, "missing before it, as if removed by retention")
-            self._upto = file.follows
-        return self._upto
+                self._report(upto + 1, before, lost[-1], self._folder.unreadable[lost[-1]])
+            elif not begins and not file.jumped_to(before + 1):
+                self._report(upto + 1, before, file.path.name, "missing before it, as if removed by retention")
+            upto = before
+        self._file, self._from, self._upto = file, upto, upto
+        return upto
 
     def _report(self, first: int, last: int, file: str, why: str) -> None:
         trouble = CorruptRow(first, last, file, why)
@@ -241,7 +246,7 @@ class JournalReader:
         try:
             if file.stream_count() > len(self._streams):
                 self._streams = file.streams()
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, ValueError):
             # Every later file repeats them.
             self._streams = self.streams()
         return self._streams

@@ -8,9 +8,8 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from market.errors import DeskError
-from market.journal_rows import VERSION, Row
-from market.streams import FeedKind, Stream
-from market.symbols import Symbol
+from market.journal_rows import VERSION, Row, stream_of
+from market.streams import Stream
 
 BUSY_S: Final = 5.0
 MMAP_BYTES: Final = 1 << 31
@@ -22,6 +21,10 @@ UNREADABLE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sq
 _ABSENT = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
 _SELECT = "SELECT seq, kind, domain, clock, count, payload, checksum FROM rows WHERE seq > ? ORDER BY seq LIMIT ?"
 _row = partial(tuple.__new__, Row)
+
+
+class Unreadable(Exception):  # noqa: N818 - a finding about the file, to be named by who looks for it.
+    """The file is no database any more, or not one of ours."""
 
 
 class FileGone(Exception):  # noqa: N818 - no error: retention took the file between the listing and the opening.
@@ -36,24 +39,29 @@ class DayFile:
 
         Raises:
             FileGone: It is not there (any more).
-            DeskError: It is of another version, or cannot be opened.
-            sqlite3.DatabaseError: It is no database.
+            Unreadable: It is no database.
+            DeskError: It is of another version, or cannot be opened now.
         """
         self.path = path
-        self._connection = _open(path)
+        try:
+            self._connection = _open(path)
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise _finding(error, path) from error
         try:
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
             facts = dict(self._connection.execute("SELECT name, value FROM facts"))
             self._starts = {seq for (seq,) in self._connection.execute("SELECT seq FROM starts")}
-        except sqlite3.Error:
+            self._connection.execute(_SELECT, (0, 0))
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             self._connection.close()
-            raise
+            raise _finding(error, path) from error
         if version != VERSION:
             self._connection.close()
             msg = f"journal file {path} has format version {version}, this program reads {VERSION}; use its own program"
             raise DeskError(msg)
-        self.follows = int(facts.get("follows", 0))
-        """Last sequence number of the file before."""
+        follows = facts.get("follows", "0")
+        self.follows = int(follows) if str(follows).isdecimal() else 0
+        """Last sequence number of the file before, as noted when the file was made; 0 in the first file."""
 
     def rows(self, after: int, max_rows: int, max_bytes: int, helping: int = FETCH_ROWS_MAX) -> Iterator[list[Row]]:
         """Yield rows after `after` in their order, as they lie in the file, unverified.
@@ -62,8 +70,17 @@ class DayFile:
             after: A sequence number.
             max_rows: Stop after so many.
             max_bytes: Stop once the payloads reach this; at least one row is given.
-            helping: Most rows to fetch at once: where a file is damaged, a helping is lost with its bad row.
+            helping: Most rows to fetch at once. At a damaged place a helping of more than one is lost as a whole.
         """
+        if helping == 1:
+            # A cursor looks one row ahead and loses the good one before a bad one, so each row has its own query.
+            for _ in range(max_rows):
+                found = self._connection.execute(_SELECT, (after, 1)).fetchall()
+                if not found or found[0][0] <= after:
+                    return
+                yield [*map(_row, found)]
+                after = found[0][0]
+            return
         cursor = self._connection.execute(_SELECT, (after, max_rows))
         try:
             size = 1
@@ -110,6 +127,19 @@ class DayFile:
         found: int | None = self._connection.execute("SELECT min(seq) FROM rows").fetchone()[0]
         return found
 
+    def spans_from(self) -> tuple[int, int]:
+        """The number after which the file's rows begin, as told by its note of the file before and by its first row.
+
+        The lower and the higher of the two, which differ where the numbering jumped in between, or where one of them is
+        damaged: rows after the higher one are here if anywhere; up to the lower one, none is.
+        """
+        try:
+            first = self.first_seq()
+        except sqlite3.DatabaseError:
+            first = None
+        told = self.follows if first is None else first - 1
+        return min(self.follows, told), max(self.follows, told)
+
     def last_seq(self) -> int | None:
         """The last row's number; None where there is no row."""
         found: int | None = self._connection.execute("SELECT max(seq) FROM rows").fetchone()[0]
@@ -121,14 +151,12 @@ class DayFile:
         return 0 if found is None else found + 1
 
     def streams(self) -> tuple[Stream, ...]:
-        """All streams, by id."""
-        rows = self._connection.execute(
-            "SELECT id, feed, exchange, ticker, kind, domain, extended FROM streams ORDER BY id"
-        )
-        return tuple(
-            Stream(number, feed, Symbol(exchange, ticker), FeedKind(kind), domain, bool(extended))
-            for number, feed, exchange, ticker, kind, domain, extended in rows
-        )
+        """All streams, by id.
+
+        Raises:
+            ValueError: One of them is damaged.
+        """
+        return tuple(stream_of(row) for row in self._connection.execute("SELECT * FROM streams ORDER BY id"))
 
     def query(self, sql: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
         """Run one of a reader's own queries."""
@@ -163,18 +191,23 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         return _connect(address)
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF in UNREADABLE:
+        code = error.sqlite_errorcode & 0xFF
+        if code == sqlite3.SQLITE_CORRUPT:
             return _connect(address, damaged=True)
         if not path.exists():
             raise FileGone(path) from error
         log = path.with_name(path.name + "-wal")
-        if error.sqlite_errorcode & 0xFF in _ABSENT and (not log.exists() or log.stat().st_size == 0):
-            try:
-                return _connect(address + "&immutable=1")
-            except sqlite3.OperationalError:
-                pass
-        msg = f"journal file {path} cannot be opened: {error}; see that it and its folder may be read"
-        raise DeskError(msg) from error
+        if code in _ABSENT and (not log.exists() or log.stat().st_size == 0):
+            return _connect(address + "&immutable=1")
+        raise
+
+
+def _finding(error: sqlite3.Error | UnicodeDecodeError, path: Path) -> Unreadable | DeskError:
+    """What an error at opening says of the file; a message of SQLite's that quotes garbage cannot even be decoded."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    if code in UNREADABLE or code == sqlite3.SQLITE_ERROR:
+        return Unreadable("its tables are garbled" if isinstance(error, UnicodeDecodeError) else str(error))
+    return DeskError(f"journal file {path} cannot be opened: {error}; see that it may be read and nobody holds it")
 
 
 def _connect(address: str, *, damaged: bool = False) -> sqlite3.Connection:

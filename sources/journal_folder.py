@@ -8,7 +8,7 @@ from pathlib import Path
 
 from market.errors import DeskError
 from market.journal_rows import DAY_FILE
-from sources.journal_file import UNREADABLE, DayFile, FileGone
+from sources.journal_file import DayFile, FileGone, Unreadable
 
 
 class JournalFolder:
@@ -42,7 +42,7 @@ class JournalFolder:
                 continue
             if oldest is not None:
                 oldest.close()
-            if file.follows <= after:
+            if file.spans_from()[1] <= after:
                 return file
             oldest = file
         if oldest is None:
@@ -77,10 +77,10 @@ class JournalFolder:
 
     @contextlib.contextmanager
     def naming(self, file: DayFile) -> Iterator[None]:
-        """Turn SQLite's errors into one that names the file."""
+        """Turn an error about what is in a file into one that names it."""
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:
             msg = f"journal file {file.path} cannot be read: {error}; restore it from a backup or move it away"
             raise DeskError(msg) from error
 
@@ -89,10 +89,7 @@ class JournalFolder:
             return DayFile(self._folder / name)
         except FileGone:
             return None
-        except sqlite3.Error as error:
-            if error.sqlite_errorcode & 0xFF not in UNREADABLE | {sqlite3.SQLITE_ERROR}:
-                msg = f"journal file {self._folder / name} cannot be opened: {error}; try again"
-                raise DeskError(msg) from error
+        except Unreadable as error:
             self.unreadable[name] = str(error)
             return None
 
