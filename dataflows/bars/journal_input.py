@@ -159,7 +159,8 @@ class JournalInputPartition(StatefulSourcePartition[tuple[str, Piece], Snapshot]
             self._learn(chunk.streams)
         live = chunk.domain == LIVE
         show = self._show and live and self._may_show(len(chunk.ticks))
-        moves_all = bool(chunk.row_beat.any())
+        beat = chunk.row_beat
+        moves_all = bool(beat[0]) if len(beat) == 1 else bool(beat.any())
         places = self._places(chunk)
         number, after = self._number, self._broadcast
         self._number += 1
@@ -169,10 +170,10 @@ class JournalInputPartition(StatefulSourcePartition[tuple[str, Piece], Snapshot]
             for shard, key in enumerate(KEYS):
                 own = places.get(shard, _NONE)
                 sent = chunk if moves_all or len(own) else None
-                out.append((key, Piece(number, SHARDS, shard, sent, own, after, show)))
+                out.append((key, Piece(number, SHARDS, shard, sent, own, moves_all, after, show)))
         else:
             for shard, own in places.items():
-                out.append((KEYS[shard], Piece(number, len(places), shard, chunk, own, after, show)))
+                out.append((KEYS[shard], Piece(number, len(places), shard, chunk, own, False, after, show)))
         if self._show and live:
             self._owed = not show and (self._owed or bool(len(chunk.ticks) or moves_all))
 
@@ -183,7 +184,8 @@ class JournalInputPartition(StatefulSourcePartition[tuple[str, Piece], Snapshot]
         self._number += 1
         self._owed = False
         out += (
-            (key, Piece(number, SHARDS, shard, None, _NONE, self._broadcast, True)) for shard, key in enumerate(KEYS)
+            (key, Piece(number, SHARDS, shard, None, _NONE, False, self._broadcast, True))
+            for shard, key in enumerate(KEYS)
         )
 
     def _may_show(self, ticks: int) -> bool:

@@ -27,6 +27,9 @@ class Piece(NamedTuple):
     places: NDArray[np.uint32]
     """Places in `chunk.ticks` of this shard's ticks, rising."""
 
+    moves_all: bool
+    """Whether the chunk went to every shard because it moves their clock."""
+
     after: int
     """Last journal row of the last chunk that went to every shard before this one; 0 before the first."""
 

@@ -101,7 +101,7 @@ class Shard(StatefulBatchLogic[Piece, Made, bytes]):
             chunk.marks, chunk.row_first_mark, chunk.domain,
         )  # fmt: skip
         self._seq = chunk.last_seq
-        if chunk.row_beat.any():
+        if piece.moves_all:
             self._broadcast = chunk.last_seq
         forming = []
         clock = 0
