@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "bars": "bars",
     "chart": "chart",
     "ticks": "ticks",
+    "replay": "replay",
     "gaps": "ledger",
     "rejects": "ledger",
     "export": "export",

@@ -172,6 +172,21 @@ def chosen(form: Format | None, as_json: bool, output: Path | None) -> Format:
     return picked
 
 
+def check_exchange(symbol: Symbol) -> None:
+    """Refuse a symbol of an exchange without a calendar: its bars would be cut wrongly.
+
+    Raises:
+        click.UsageError: The calendar is not known; says how to add it.
+    """
+    from market.errors import DeskError
+    from market.sessions import calendar_name
+
+    try:
+        calendar_name(symbol)
+    except DeskError as error:
+        raise click.UsageError(str(error)) from error
+
+
 def check_span(start: int | None, end: int | None) -> None:
     """Refuse a span that ends before it starts.
 

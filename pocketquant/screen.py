@@ -24,6 +24,7 @@ SYMBOLS_SHOWN: Final = 40
 """More than these do not fit; the rest is counted."""
 
 _GOOD: Final = {"running", "up"}
+_MINUTE: Final = ("1m open", "1m high", "1m low", "1m close", "1m volume")
 
 
 class View(Protocol):
@@ -172,26 +173,31 @@ class LiveView:
             forming = self._cache.forming(sorted(quotes)[:SYMBOLS_SHOWN])
         except CacheAway:
             return Text("Redis is away: quotes and forming bars are not shown; bars go on to the store", style="red")
-        table = _table("symbol", "last", "bid", "ask", "age", "1m open", "high", "low", "close", "volume")
+        # What does not fit is left out whole: a price cut short would be another price.
+        width = self._live.console.width
+        minute = _MINUTE if width >= 120 else _MINUTE[3:] if width >= 90 else ()
+        table = _table("symbol", "last", "bid", "ask", "age", *minute)
         now = time.time_ns()
         for symbol in sorted(quotes)[:SYMBOLS_SHOWN]:
             quote = quotes[symbol]
             bar = forming.get(symbol)
             age = format_span(max(0, now - quote.received_time) / 1e9)
             cells = [quote.last, quote.bid, quote.ask]
-            table.add_row(str(symbol), *map(_price, cells), age, *_minute(symbol, bar))
+            table.add_row(str(symbol), *map(_price, cells), age, *_minute(symbol, bar, len(minute)))
         if len(quotes) > SYMBOLS_SHOWN:
             table.add_row(f"and {len(quotes) - SYMBOLS_SHOWN} more: pq quotes")
         return table
 
 
-def _minute(symbol: Symbol, forming: Any) -> list[str]:
-    if forming is None:
-        return [""] * 5
+def _minute(symbol: Symbol, forming: Any, count: int) -> list[str]:
+    """The last `count` of open, high, low, close and volume of the minute that forms."""
     from pocketquant.reading import forming_bars
 
-    bars = forming_bars(symbol, forming, Interval.M1)
-    return [_price(value) for value in bars[0][5:10]] if bars else [""] * 5
+    bars = forming_bars(symbol, forming, Interval.M1) if forming is not None and count else []
+    if not bars:
+        return [""] * count
+    open_, high, low, close, volume = bars[0][5:10]
+    return [*map(_price, (open_, high, low, close)), f"{volume:.6g}"][-count:]
 
 
 def _table(*names: str) -> "Table":

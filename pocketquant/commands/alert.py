@@ -35,13 +35,12 @@ def alert() -> None:
 @options.desk_options
 def add(symbol: Symbol, side: Literal["above", "below"], price: float, **desk: Any) -> None:
     """Be told when SYMBOL trades at or above (at or below) PRICE while the desk runs."""
-    from market.sessions import calendar_name
     from sinks.ledger import Ledger
 
     if not math.isfinite(price):
         msg = f"PRICE is a number, such as 70000.5, not {price!r}"
         raise click.UsageError(msg)
-    calendar_name(symbol)
+    options.check_exchange(symbol)
     settings = options.settings(**desk)
     settings.folders.create()
     with Ledger(settings.folders.desk) as ledger:

@@ -47,12 +47,11 @@ def up(
 ) -> int:
     """Start everything and show it live; Ctrl-C or SIGTERM stops it cleanly."""
     from infra import logs
-    from market.sessions import calendar_name
     from pocketquant.desk import Desk
 
     settings = options.settings(data_dir, config, feeds=list(feeds) or None)
     for symbol in symbols:
-        calendar_name(symbol)
+        options.check_exchange(symbol)
     folders = settings.folders.create()
     logs.configure("supervisor", folders.log_file("supervisor"), level=settings.log_level, secrets=settings.secrets())
     desk = Desk(settings, config.absolute() if config is not None else None)

@@ -39,7 +39,6 @@ COLUMNS: Final[dict[str, Kind]] = {
 @options.desk_options
 def subscribe(symbols: tuple[Symbol, ...], *, feed: str | None, makes_bars: bool, **desk: Any) -> None:
     """Follow symbols: at once where the desk runs, and after every restart."""
-    from market.sessions import calendar_name
     from sinks.ledger import Ledger
 
     settings = options.settings(**desk)
@@ -47,7 +46,7 @@ def subscribe(symbols: tuple[Symbol, ...], *, feed: str | None, makes_bars: bool
     running = _running_feeds(settings)
     chosen = {}
     for symbol in symbols:
-        calendar_name(symbol)
+        options.check_exchange(symbol)
         chosen[symbol] = _feed(symbol, running, feed)
     settings.folders.create()
     with Ledger(settings.folders.desk) as ledger:
@@ -117,7 +116,11 @@ def _feed(symbol: Symbol, running: list[str], asked: str | None) -> str:
     try:
         return feed_for(symbol, running, asked)
     except DeskError:
+        pass
+    try:
         return feed_for(symbol, asked=asked)
+    except DeskError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _by_symbol(row: Sequence[Any]) -> tuple[str, ...]:

@@ -126,7 +126,7 @@ def test_a_config_that_is_not_there_is_named(pq, desk, tmp_path):
 def test_an_exchange_without_a_calendar_is_never_taken_for_one(pq, desk):
     """Silently 24/7 would cut its bars wrongly."""
     answer = pq("subscribe", "NOWHERE:ABC", "--data-dir", desk)
-    assert answer.code == 1
+    assert answer.code == 2
     assert answer.err.count("\n") == 1
     assert "NOWHERE" in answer.err
     assert [row["exchange"] for row in pq("symbols", "--json", "--data-dir", desk).json()] == ["SIM"]
@@ -134,7 +134,7 @@ def test_an_exchange_without_a_calendar_is_never_taken_for_one(pq, desk):
 
 def test_a_feed_that_does_not_carry_a_symbol_is_refused(pq, desk):
     answer = pq("subscribe", "KRAKEN:BTCUSD", "--feed", "okx", "--data-dir", desk)
-    assert answer.code == 1
+    assert answer.code == 2
     assert "KRAKEN:BTCUSD is not carried by feed okx; kraken does" in answer.err
 
 
