@@ -74,7 +74,7 @@ def test_a_folder_in_use_is_refused(pq, desk, folders, file):
         (None, [], ["ticks.csv", "does not exist"]),
         ("", [], ["ticks.csv", "empty"]),
         ("a,b\n1,2\n", [], ["ticks.csv"]),
-        (CSV, ["--format", "kraken-trades"], ["ticks.csv", "kraken-trades"]),
+        (CSV, ["--format", "kraken-trades"], ["ticks.csv", "time_ms"]),
         (CSV, ["--feed", "kraken"], ["--feed", "captures"]),
     ],
     ids=["missing", "empty", "of another form", "not the form named", "feed of no capture"],
