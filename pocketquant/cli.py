@@ -25,6 +25,8 @@ COMMANDS: Final = {
     "chart": "chart",
     "ticks": "ticks",
     "replay": "replay",
+    "verify": "verify",
+    "rebuild": "verify",
     "gaps": "ledger",
     "rejects": "ledger",
     "export": "export",

@@ -2,10 +2,9 @@
 
 import json
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,6 +14,7 @@ import click
 from market.symbols import Symbol
 from pocketquant import options
 from pocketquant.output import note
+from pocketquant.progress import progress
 
 if TYPE_CHECKING:
     from dataflows.replay import Summary
@@ -87,7 +87,7 @@ def replay(
             time.time_ns,
             round(settings.grace_s * 1_000_000_000),
         )
-        with _until_signal() as stop, _progress() as tell:
+        with _until_signal() as stop, progress(_STEPS) as tell:
             summary = run(
                 ticks,
                 desk,
@@ -149,22 +149,3 @@ def _until_signal() -> Iterator[threading.Event]:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, float], None]]:
-    """What is told of how far it is: a bar for each step on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda _step, _share: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        tasks = {step: bar.add_task(label, total=1.0) for step, label in _STEPS.items()}
-
-        def tell(step: str, share: float) -> None:
-            bar.update(tasks[step], completed=share)
-
-        yield tell

@@ -1,0 +1,139 @@
+"""`pq verify` and `pq rebuild`."""
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from market.symbols import Symbol
+from pocketquant import options
+from pocketquant.output import Format, Kind, Records, aside, note, plain_row, write
+from pocketquant.progress import progress
+from pocketquant.times import format_time
+
+if TYPE_CHECKING:
+    from dataflows.verify import Verified
+
+COLUMNS: Final[dict[str, Kind]] = {
+    "exchange": "text",
+    "symbol": "text",
+    "interval": "text",
+    "start": "time",
+    "feed": "text",
+    "where": "text",
+    "field": "text",
+    "stored": "text",
+    "expected": "text",
+}
+
+
+@click.command(epilog=options.example("pq verify", "pq verify KRAKEN:BTCUSD --json", "pq verify --output differ.csv"))
+@click.argument("symbol", type=options.SYMBOL, required=False)
+@options.output_options
+@options.desk_options
+def verify(symbol: Symbol | None, *, form: Format | None, as_json: bool, output: Path | None, **desk: Any) -> int:
+    """Work bars out anew from the journal by a slow, independent rule, and compare them with the stored ones.
+
+    The store's log is checked too, row by row along its chain of hashes. Exit 1 if anything differs.
+    """
+    from dataflows.verify import Verified
+    from dataflows.verify import verify as run
+    from pocketquant.reading import known_symbols, nothing_for, open_bars
+
+    picked = options.chosen(form, as_json, output)
+    settings = options.existing_desk(**desk)
+    if symbol is not None and symbol not in known_symbols(settings):
+        note(nothing_for(settings, symbol, "bars"))
+    store = open_bars(settings)
+    if store is None:
+        result = Verified(0, [], [], [], 0)
+    else:
+        steps = {"recompute": "working bars out", "compare": "comparing"}
+        with closing(store), progress(steps) as tell:
+            result = run(
+                settings.folders.journal,
+                store,
+                None if symbol is None else {symbol},
+                grace_ns=round(settings.grace_s * 1_000_000_000),
+                tell=tell,
+            )
+    differ = len({(d.feed, d.symbol, d.interval, d.start) for d in result.differences})
+    sentence = f"{result.bars} bars compared, {differ} differ"
+    rows = [
+        (*d.symbol, str(d.interval), d.start, d.feed, d.where, d.field, _text(d.stored), _text(d.expected))
+        for d in result.differences
+    ]
+    if picked == "json":
+        _write_json(result, differ, rows, output)
+    else:
+        if picked == "table" and output is None:
+            click.echo(sentence)
+        else:
+            note(sentence)
+        if rows or output is not None:
+            write(Records(COLUMNS, rows), picked, output)
+    for trouble in (*result.findings, *result.damage):
+        note(str(trouble))
+    return 0 if result.good else 1
+
+
+def _write_json(result: "Verified", differ: int, rows: list[tuple[Any, ...]], output: Path | None) -> None:
+    document = {
+        "compared": result.bars,
+        "differ": differ,
+        "differences": [dict(zip(COLUMNS, plain_row(COLUMNS, row), strict=True)) for row in rows],
+        "log": [str(finding) for finding in result.findings],
+        "journal": [str(damage) for damage in result.damage],
+    }
+    text = json.dumps(document, indent=1)
+    if output is None:
+        click.echo(text)
+        return
+    with aside(output) as path:
+        path.write_text(text + "\n")
+
+
+def _text(value: Any) -> str | None:
+    """A value of any field, floats with all their digits."""
+    return None if value is None else repr(value) if isinstance(value, float) else str(value)
+
+
+@click.command(
+    epilog=options.example(
+        "pq rebuild KRAKEN:BTCUSD", "pq rebuild SIM:BTCUSD --start 2026-01-02 --end 2026-01-03T12:00:00Z"
+    )
+)
+@click.argument("symbol", type=options.SYMBOL)
+@click.option("--start", type=options.TIME, help="Bars that start at this time or later.")
+@click.option("--end", type=options.TIME, help="Bars that end by this time.")
+@options.desk_options
+def rebuild(symbol: Symbol, *, start: int | None, end: int | None, **desk: Any) -> int:
+    """Make a symbol's closed bars anew from the journal, and write those that the store lacks or has otherwise.
+
+    What changes becomes the next revision of its bar; healed and official bars stay.
+    """
+    from dataflows.rebuild import rebuild as run
+    from pocketquant.reading import known_symbols, nothing_for
+    from sinks.bar_store import open_store
+
+    options.check_span(start, end)
+    settings = options.existing_desk(**desk)
+    if symbol not in known_symbols(settings):
+        raise click.UsageError(nothing_for(settings, symbol, "ticks"))
+    with closing(open_store(settings.store)) as store, progress({"rebuild": "making bars anew"}) as tell:
+        made = run(
+            settings.folders.journal,
+            store,
+            symbol,
+            start,
+            end,
+            grace_ns=round(settings.grace_s * 1_000_000_000),
+            tell=tell,
+        )
+    span = f" from {format_time(made.first)} to {format_time(made.last)}" if made.first and made.last else ""
+    click.echo(f"{symbol}: {made.bars} bars made anew{span}, {made.written} written")
+    for damage in made.damage:
+        note(f"skipped: {damage}")
+    return 1 if made.damage else 0

@@ -1,0 +1,63 @@
+"""`pq verify` and `pq rebuild`, on bars that a replay made."""
+
+import sqlite3
+
+import pytest
+
+CSV = "event_time,price,size\n" + "".join(
+    f"2026-01-02T12:{second // 60:02}:{second % 60:02}Z,{100 + second % 7},1\n" for second in range(0, 600, 5)
+)
+
+
+@pytest.fixture
+def replayed(pq, tmp_path):
+    """A desk with ten minutes of bars at all intervals."""
+    file = tmp_path / "ticks.csv"
+    file.write_text(CSV)
+    assert pq("replay", file, "--symbol", "OKX:BTCUSDT", "--data-dir", tmp_path / "desk").code == 0
+    return tmp_path / "desk"
+
+
+def test_bars_of_a_replay_are_what_the_journal_gives(pq, replayed):
+    """Over by 12:10 are 10 bars of 1m, 3 of 3m and 2 of 5m; the fourth of 3m and all longer ones still form."""
+    answer = pq("verify", "--data-dir", replayed)
+    assert (answer.code, answer.out, answer.err) == (0, "15 bars compared, 0 differ\n", "")
+    one = pq("verify", "okx:btcusdt", "--json", "--data-dir", replayed)
+    assert one.json() == {"compared": 15, "differ": 0, "differences": [], "log": [], "journal": []}
+
+
+def test_a_bar_that_was_altered_is_found_and_made_anew(pq, replayed):
+    """In the store, behind its back."""
+    with sqlite3.connect(replayed / "bars.sqlite") as connection:
+        connection.execute(
+            "UPDATE bar_rows SET high = high + 1 WHERE key = (SELECT min(key) FROM bar_rows WHERE state = 1)"
+        )
+
+    answer = pq("verify", "--data-dir", replayed)
+    assert answer.code == 1
+    assert answer.out.startswith("15 bars compared, 1 differ\n")
+    assert "high" in answer.out
+    (difference,) = pq("verify", "--json", "--data-dir", replayed).json()["differences"]
+    assert (difference["where"], difference["field"]) == ("store", "high")
+    assert float(difference["stored"]) == float(difference["expected"]) + 1
+
+    rebuilt = pq("rebuild", "OKX:BTCUSDT", "--data-dir", replayed)
+    assert (rebuilt.code, rebuilt.err) == (0, "")
+    assert "15 bars made anew" in rebuilt.out
+    assert "1 written" in rebuilt.out
+    assert pq("verify", "--data-dir", replayed).out == "15 bars compared, 0 differ\n"
+    assert "0 written" in pq("rebuild", "OKX:BTCUSDT", "--data-dir", replayed).out
+
+
+def test_an_unknown_symbol_is_said(pq, replayed):
+    verified = pq("verify", "OKX:BTCUSD", "--data-dir", replayed)
+    assert (verified.code, verified.out) == (0, "0 bars compared, 0 differ\n")
+    assert "did you mean OKX:BTCUSDT?" in verified.err
+    rebuilt = pq("rebuild", "OKX:BTCUSD", "--data-dir", replayed)
+    assert (rebuilt.code, rebuilt.out) == (2, "")
+    assert "did you mean OKX:BTCUSDT?" in rebuilt.err
+
+
+def test_a_desk_without_bars_has_none_to_compare(pq, folders):
+    answer = pq("verify", "--data-dir", folders.data_dir)
+    assert (answer.code, answer.out) == (0, "0 bars compared, 0 differ\n")
