@@ -143,6 +143,12 @@ class Desk:
         self.ledger.close()
 
 
+@pytest.fixture(scope="session")
+def desk_at():
+    """Makes or opens a desk in a folder; whoever asks closes it."""
+    return Desk
+
+
 @pytest.fixture
 def make_desk(tmp_path):
     made = []

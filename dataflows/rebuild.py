@@ -1,0 +1,142 @@
+"""Rebuilding: the bars of a symbol made anew from the journal, and written where the store has others.
+
+A rebuild is a writer of its own in the store's log: what it changes gets the next revision, and what is as it should be
+is not touched. A healed or official bar stays.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dataflows.bars.prelude import prelude
+from market.bars import BAR, BarBatch
+from market.chunks import Chunk, Position
+from market.errors import DeskError
+from market.journal_rows import CorruptRow
+from market.sessions import calendar_for
+from market.streams import Stream
+from market.symbols import Symbol
+from market.ticks import ALWAYS, NEVER
+from operators.bars import GRACE_NS, Aggregator
+from sinks.bar_store import BarStore
+from sources.journal import JournalReader
+
+WRITER: Final = "rebuild"
+MAX_TICKS: Final = 500_000
+
+Tell = Callable[[str, float], None]
+"""Called with what is being done and how much of it is done, 0 to 1; now and then."""
+
+
+class Rebuilt(NamedTuple):
+    """What a rebuild did."""
+
+    symbol: Symbol
+    bars: int
+    """Closed bars that the journal gives in the range."""
+    written: int
+    """Of these, the ones that the store lacked or had otherwise."""
+    first: int | None
+    """Start of the oldest of them, ns; None where there is none."""
+    last: int | None
+    """End of the newest, ns."""
+    damage: list[CorruptRow]
+    """Rows of the journal that could not be read: their ticks are in no bar."""
+
+
+def rebuild(
+    journal: Path,
+    store: BarStore,
+    symbol: Symbol,
+    start: int | None = None,
+    end: int | None = None,
+    *,
+    grace_ns: int = GRACE_NS,
+    tell: Tell | None = None,
+) -> Rebuilt:
+    """Make closed bars anew and write those that differ. A desk may be running meanwhile.
+
+    Args:
+        journal: Folder of the journal.
+        store: Of the bars.
+        symbol: The instrument.
+        start: Bars that start at this moment or later, ns; all that the journal covers unless given.
+        end: Bars that end by this moment, ns.
+        grace_ns: How long after its end a bar stays open, ns.
+        tell: Told how far it is.
+
+    Raises:
+        StoreAway: The store does not answer.
+        DeskError: The journal has no ticks of the symbol, or it or the store cannot be used.
+    """
+    tell = tell or (lambda *_: None)
+    if start is not None and end is not None and start >= end:
+        msg = f"the range to rebuild begins at {start} ns and ends at {end} ns: its start must be before its end"
+        raise DeskError(msg)
+    damage: list[CorruptRow] = []
+    with JournalReader(journal, damage.append) as reader:
+        streams = [stream for stream in reader.streams() if stream.symbol == symbol]
+        if not streams:
+            msg = f"the journal {journal} has no ticks of {symbol}: see `pq symbols` for what it has"
+            raise DeskError(msg)
+        rows, since = _made(reader, streams, grace_ns, tell)
+        known = reader.streams()
+    # Of a bar that had begun before the oldest row left, the journal knows a part only.
+    inside = (rows["start"] >= max(since, ALWAYS if start is None else start)) & (
+        rows["end"] <= (NEVER if end is None else end)
+    )
+    rows = _last_of_each(rows[inside])
+    written = 0
+    for first in range(0, len(rows), MAX_TICKS):
+        done = store.upsert(BarBatch(rows[first : first + MAX_TICKS], known), writer=WRITER, own_revisions=False)
+        written += done.inserted + done.updated
+    tell("rebuild", 1.0)
+    if not len(rows):
+        return Rebuilt(symbol, 0, 0, None, None, damage)
+    return Rebuilt(symbol, len(rows), written, int(rows["start"].min()), int(rows["end"].max()), damage)
+
+
+def _made(reader: JournalReader, streams: list[Stream], grace_ns: int, tell: Tell) -> tuple[NDArray[np.void], int]:
+    """All closed bars of the streams in the order in which they come to be, and the first moment covered."""
+    bars = Aggregator(grace_ns)
+    for stream in streams:
+        bars.add_stream(stream, calendar_for(stream.symbol, extended=stream.extended))
+    ids = np.array([stream.id for stream in streams], np.uint16)
+    parts: list[NDArray[np.void]] = [np.empty(0, BAR)]
+
+    def fold(chunk: Chunk) -> None:
+        own = np.flatnonzero(np.isin(chunk.ticks["stream"], ids)).astype(np.uint32)
+        made = bars.fold(
+            chunk.ticks, own, chunk.row_seq, chunk.row_clock, chunk.row_first_tick, chunk.row_beat, chunk.marks,
+            chunk.row_first_mark, chunk.domain,
+        )  # fmt: skip
+        if len(made.closed):
+            parts.append(made.closed)
+
+    since = ALWAYS
+    for chunk in prelude(reader):
+        since = max(since, int(chunk.row_clock[0]))
+        fold(chunk)
+    position, last = Position(), max(1, reader.last_seq())
+    while True:
+        chunks, after = reader.read_chunks(position, MAX_TICKS)
+        if after.seq == position.seq:
+            return np.concatenate(parts), since
+        position = after
+        for chunk in chunks:
+            fold(chunk)
+        tell("rebuild", min(1.0, position.seq / last))
+
+
+def _last_of_each(rows: NDArray[np.void]) -> NDArray[np.void]:
+    """Of each interval and start the bar that the store's rule prefers, by interval and start."""
+    order = np.lexsort((rows["updated_at"], rows["revision"], rows["start"], rows["interval"]))
+    rows = rows[order]
+    if not len(rows):
+        return rows
+    last = np.ones(len(rows), np.bool_)
+    last[:-1] = (rows["interval"][1:] != rows["interval"][:-1]) | (rows["start"][1:] != rows["start"][:-1])
+    return rows[last]

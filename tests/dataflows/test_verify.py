@@ -1,0 +1,165 @@
+"""Verification and rebuilding: a wrong bar is found and named, and made right from the journal."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+from dataflows.rebuild import rebuild
+from dataflows.verify import verify
+from market.bars import BAR, BarBatch, BarState
+from market.errors import DeskError
+from market.intervals import Interval
+from market.symbols import Symbol
+
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory, desk_at):
+    """A desk with some minutes of three symbols, late ticks among them, all stored; left as it is."""
+    desk = desk_at(tmp_path_factory.mktemp("verify") / "desk")
+    rng = np.random.default_rng(11)
+    for ticker in ("S0", "S1", "S2"):
+        desk.stream(ticker)
+    for second in range(1, 40 * 60, 7):
+        received = desk.begin + second * SECOND
+        rows = desk.rows(0, np.full(3, received) - rng.choice([0, SECOND, 70 * SECOND], 3, p=[0.7, 0.2, 0.1]), 100.0)
+        rows["price"] += np.round(rng.normal(0, 1, 3), 2)
+        rows["received_time"] = received
+        rows["stream"] = rng.integers(0, 3, 3)
+        desk.ticks(rows)
+    desk.clock(desk.begin + 41 * MINUTE)
+    desk.run()
+    desk.close()
+    return desk.folder
+
+
+@pytest.fixture
+def made(original, tmp_path, desk_at):
+    """A copy of it."""
+    shutil.copytree(original, tmp_path / "desk")
+    desk = desk_at(tmp_path / "desk")
+    yield desk
+    desk.close()
+
+
+def change(desk, sql: str, *values) -> None:
+    with closing(sqlite3.connect(desk.bars)) as bars, bars:
+        assert bars.execute(sql, values).rowcount > 0
+
+
+def test_what_the_flow_stored_is_what_the_slow_rule_gives(made):
+    """The rule shares no code with the kernel."""
+    found = verify(made.journal, made.store)
+
+    assert found.good
+    assert found.bars == sum(series[2] for series in made.store.series()) - forming(made)
+    assert found.rows == made.writer.last_seq
+
+
+def test_one_symbol_alone_can_be_verified(made):
+    found = verify(made.journal, made.store, [Symbol("SIM", "S1")])
+
+    assert found.good
+    assert 40 < found.bars < 100
+
+
+def test_a_bar_that_was_altered_in_the_store_is_named_with_both_values(made):
+    row = made.store.read(Symbol("SIM", "S0"), Interval.M1).row(3, named=True)
+    start = int(row["start"].timestamp()) * SECOND
+    minute = start % (86_400 * SECOND) // MINUTE
+    change(
+        made, "UPDATE bar_rows SET close = 1.5 WHERE key & 0xFFFFFF = ? AND (key >> 24) & 0xFFFFF ="
+        " (SELECT id FROM symbols WHERE symbol = 'S0') << 4", minute,
+    )  # fmt: skip
+
+    found = verify(made.journal, made.store)
+
+    assert [tuple(difference) for difference in found.differences] == [
+        (Symbol("SIM", "S0"), Interval.M1, start, "sim", "store", "close", 1.5, row["close"])
+    ]
+    assert found.findings == []
+
+
+def test_a_bar_that_was_removed_from_the_store_is_named_and_rebuilt(made):
+    change(made, "DELETE FROM bar_rows WHERE key = (SELECT min(key) FROM bar_rows WHERE state = 1)")
+
+    missing = verify(made.journal, made.store).differences
+    assert [(difference.where, difference.field, difference.stored) for difference in missing] == [
+        ("store", "bar", None)
+    ]
+
+    rebuilt = rebuild(made.journal, made.store, missing[0].symbol)
+    again = rebuild(made.journal, made.store, missing[0].symbol)
+
+    assert (rebuilt.written, again.written) == (1, 0)
+    assert verify(made.journal, made.store).good
+    assert len(made.logged("rebuild")) == 1
+
+
+def test_an_altered_row_of_the_log_is_named(made):
+    """The chain of hashes says that, the rows' checks say which."""
+    change(made, "UPDATE bar_revisions SET body = zeroblob(length(body)) WHERE id = 1")
+
+    found = verify(made.journal, made.store)
+
+    assert not found.good
+    assert found.findings
+
+
+def test_a_row_of_the_journal_that_is_damaged_is_named(made):
+    with closing(sqlite3.connect(made.writer.file)) as journal, journal:
+        journal.execute("UPDATE rows SET payload = zeroblob(length(payload)) WHERE seq = 20")
+
+    found = verify(made.journal, made.store)
+
+    assert [(damage.first_seq, damage.last_seq) for damage in found.damage] == [(20, 20)]
+    assert not found.good
+
+
+def test_rows_that_the_flow_has_not_read_yet_are_no_difference(made):
+    """A desk may be running meanwhile."""
+    made.ticks(made.rows(0, [made.begin + 42 * MINUTE], [5.0]))
+    made.clock(made.begin + 50 * MINUTE)
+
+    assert verify(made.journal, made.store).good
+
+
+def test_a_rebuild_leaves_better_bars_and_other_times_alone(made):
+    """Official beats what the journal gives; and the range is the user's."""
+    symbol = Symbol("SIM", "S2")
+    stream = next(stream for stream in made.writer.streams if stream.symbol == symbol)
+    bar = np.zeros(1, BAR)
+    bar["start"], bar["end"] = made.begin, made.begin + MINUTE
+    for field in ("open", "high", "low", "close"):
+        bar[field] = 77.0
+    bar["state"] = BarState.OFFICIAL
+    bar["stream"] = stream.id
+    made.store.upsert(BarBatch(bar, made.writer.streams), writer="import", own_revisions=False)
+    change(made, "DELETE FROM bar_rows WHERE state <> 4")
+
+    rebuilt = rebuild(made.journal, made.store, symbol, made.begin, made.begin + 5 * MINUTE)
+
+    minutes = made.store.read(symbol, Interval.M1, newest_first=False)
+    assert minutes["open"][0] == 77.0
+    assert minutes["state"][0] == "official"
+    assert minutes["start"].dt.epoch("ns").max() < made.begin + 5 * MINUTE
+    assert rebuilt.last == made.begin + 5 * MINUTE
+    assert rebuilt.bars == rebuilt.written + 1
+    assert verify(made.journal, made.store, [Symbol("SIM", "S0")]).differences
+
+
+def test_a_symbol_that_the_journal_has_not_is_an_error(made):
+    with pytest.raises(DeskError, match="no ticks of SIM:NONE"):
+        rebuild(made.journal, made.store, Symbol("SIM", "NONE"))
+
+
+def forming(desk) -> int:
+    return sum(
+        len(desk.store.read(series.symbol, series.interval, states=[BarState.FORMING]))
+        for series in desk.store.series()
+    )
