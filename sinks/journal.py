@@ -2,9 +2,9 @@
 
 import sqlite3
 import struct
+import time
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Self
 
@@ -16,7 +16,7 @@ from market.ticks import Batch
 from sinks import journal_file, journal_retention
 from sinks.journal_checkpoint import Checkpoints, tidy
 from sinks.journal_clocks import DomainClocks
-from sinks.journal_file import JournalFull, beside, day_files, trouble
+from sinks.journal_file import JournalFull, beside, current_boot, day_end, day_files, day_name, trouble
 from sinks.journal_lock import JournalLock
 
 __all__ = ["POWER_LOSS_JUMP", "JournalFull", "JournalWriter"]
@@ -25,9 +25,10 @@ POWER_LOSS_JUMP: Final = 1 << 20
 """After the machine went down without a clean close, rows of the last seconds may be gone that consumers had already
 read, so numbering goes on this much further: no number is ever used twice. Far more rows than are ever unsynced."""
 
+BUSY_PAUSE_S: Final = 0.0002
+BUSY_TRIES: Final = 25_000
 STREAMS_MAX: Final = 0xFFFF
 WAL_BYTES_KEPT: Final = 64 << 20
-DAY_NS: Final = 86_400_000_000_000
 
 _INSERT = "INSERT INTO rows VALUES(?,?,?,?,?,?,?)"
 _NOTE = "INSERT OR REPLACE INTO clocks VALUES(?,?,?,?,?)"
@@ -80,7 +81,8 @@ class JournalWriter:
         self._clocks = DomainClocks({})
         self._lock = JournalLock(folder)
         try:
-            self._open(first_seq, _boot_id() if boot_id is None else boot_id)
+            self._boot_id = current_boot() if boot_id is None else boot_id
+            self._open(first_seq)
             self._checkpoints = Checkpoints(self._path, lambda: self.last_seq, self._ask_note, checkpoint_s)
         except BaseException:
             self._lock.close()
@@ -266,17 +268,34 @@ class JournalWriter:
         try:
             self._connection.execute(sql, values)
         except sqlite3.Error as error:
-            raise trouble(error, self._path) from error
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise trouble(error, self._path) from error
+            self._execute_when_free(sql, values)
 
-    def _open(self, first_seq: int, boot_id: str) -> None:
+    def _execute_when_free(self, sql: str, values: tuple[object, ...]) -> None:
+        """Wait out a checkpoint, which holds writers off for milliseconds.
+
+        SQLite's own waiting sleeps 1, 2, 5, 10, 15 ms in turn, and so doubles what a tick waits.
+        """
+        for tries_left in range(BUSY_TRIES, -1, -1):
+            time.sleep(BUSY_PAUSE_S)
+            try:
+                self._connection.execute(sql, values)
+            except sqlite3.Error as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or not tries_left:
+                    raise trouble(error, self._path) from error
+            else:
+                return
+
+    def _open(self, first_seq: int) -> None:
         """Open the newest file, or make the first."""
         try:
             for leftover in self._folder.glob("*.new*"):
                 leftover.unlink()
             files = day_files(self._folder)
             if not files:
-                self._path = self._folder / _name(self._now_ns())
-                journal_file.create(self._path, (), 0)
+                self._path = self._folder / day_name(self._now_ns())
+                journal_file.create(self._path, (), 0, self._boot_id)
             else:
                 self._path = files[-1]
             for path in files[:-1]:
@@ -288,16 +307,16 @@ class JournalWriter:
         except sqlite3.Error as error:
             raise trouble(error, self._path) from error
         try:
-            self._resume(first_seq, boot_id)
+            self._resume(first_seq)
         except (sqlite3.Error, ValueError, TypeError) as error:
             self._connection.close()
             raise trouble(error, self._path) from error
         except BaseException:
             self._connection.close()
             raise
-        self._day_end = _day_end(self._path)
+        self._day_end = day_end(self._path)
 
-    def _resume(self, first_seq: int, boot_id: str) -> None:
+    def _resume(self, first_seq: int) -> None:
         """Go on where the last writer ended, and say that this one is at it."""
         self._connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES_KEPT}")
         known = journal_file.contents(self._connection)
@@ -306,10 +325,9 @@ class JournalWriter:
             for stream in known.streams
         }
         self._clocks = DomainClocks(known.spans)
-        self._boot_id = boot_id
         self._next = known.last_seq + 1
         reason = ""
-        if known.last_seq and known.facts.get("boot") != boot_id and known.facts.get("closed") != "1":
+        if known.last_seq and known.facts.get("boot") != self._boot_id and known.facts.get("closed") != "1":
             self._next, reason = self._next + POWER_LOSS_JUMP, "the machine went down while the journal was open"
         if first_seq > self._next:
             self._next, reason = first_seq, "a consumer had seen higher numbers"
@@ -319,19 +337,20 @@ class JournalWriter:
             connection.execute(
                 "INSERT OR IGNORE INTO starts VALUES(?, ?)", (self._next, reason or "the journal begins here")
             )
-        connection.executemany("INSERT OR REPLACE INTO facts VALUES(?, ?)", [("boot", boot_id), ("closed", "0")])
+        connection.executemany("INSERT OR REPLACE INTO facts VALUES(?, ?)", [("boot", self._boot_id), ("closed", "0")])
         connection.execute("COMMIT")
+        connection.execute("PRAGMA busy_timeout=0")
         self._sync_log()
 
     def _rotate(self, now: int) -> None:
         """Go on in a new day's file. Never back: where the clock was set back, the newest file goes on."""
-        path = self._folder / _name(now)
+        path = self._folder / day_name(now)
         try:
             self._note_spans()
-            journal_file.create(path, self._streams.values(), self.last_seq)
+            journal_file.create(path, self._streams.values(), self.last_seq, self._boot_id)
             fresh = journal_file.connect(path, durable=self._durable)
             fresh.execute(f"PRAGMA journal_size_limit={WAL_BYTES_KEPT}")
-            fresh.executemany("INSERT INTO facts VALUES(?, ?)", [("boot", self._boot_id), ("closed", "0")])
+            fresh.execute("PRAGMA busy_timeout=0")
             # The numbering may have jumped and not been used yet: the jump belongs to the file with its first row.
             for start in self._connection.execute("SELECT * FROM starts WHERE seq = ?", (self._next,)):
                 fresh.execute("INSERT INTO starts VALUES(?, ?)", start)
@@ -339,7 +358,7 @@ class JournalWriter:
             raise trouble(error, path) from error
         retired, self._connection, self._path = self._connection, fresh, path
         self._clocks.next_file()
-        self._day_end = _day_end(path)
+        self._day_end = day_end(path)
         self._sync_log()
         self._checkpoints.follow(path, retired)
 
@@ -362,20 +381,3 @@ class JournalWriter:
             pass
         except OSError as error:
             raise trouble(error, self._path) from error
-
-
-def _name(now_ns: int) -> str:
-    return f"{datetime.fromtimestamp(now_ns // 1_000_000_000, UTC):%Y-%m-%d}.sqlite"
-
-
-def _day_end(path: Path) -> int:
-    day = datetime.strptime(path.stem, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)
-    return int(day.timestamp()) * 1_000_000_000
-
-
-def _boot_id() -> str:
-    """The kernel's name for this boot; empty where it gives none, so that no boot is ever told from another."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""

@@ -97,7 +97,6 @@ class Checkpoints:
     def _move(self) -> None:
         while self._moves:
             self._path, retired = self._moves.popleft()
-            retired.execute("PRAGMA busy_timeout=0")
             self._retired.append(retired)
             self._release()
 

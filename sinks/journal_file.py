@@ -4,6 +4,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -14,7 +15,8 @@ from market.streams import Stream
 PAGE_BYTES: Final = 1024
 """A commit writes whole pages to the WAL: at 4 KiB that is 4.3 KB for a tick, at 1 KiB 1.2 KB, in the same time."""
 
-BUSY_MS: Final = 5_000
+BUSY_S: Final = 5.0
+"""How long to wait for a lock while opening; the writer does its own waiting afterwards."""
 
 _FULL = {sqlite3.SQLITE_FULL}
 _UNWRITABLE = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}
@@ -50,18 +52,43 @@ def day_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if DAY_FILE.fullmatch(path.name))
 
 
+def day_name(now_ns: int) -> str:
+    """Name of the file that is begun at `now_ns`.
+
+    >>> day_name(0)
+    '1970-01-01.sqlite'
+    """
+    return f"{datetime.fromtimestamp(now_ns // 1_000_000_000, UTC):%Y-%m-%d}.sqlite"
+
+
+def day_end(path: Path) -> int:
+    """First moment after the day of a file, ns UTC."""
+    day = datetime.strptime(path.stem, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)
+    return int(day.timestamp()) * 1_000_000_000
+
+
+def current_boot() -> str:
+    """The kernel's name for this boot; empty where it gives none, so that no boot is ever told from another."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
 def beside(path: Path, suffix: str) -> Path:
     """The file's write-ahead log (`-wal`) or its index (`-shm`)."""
     return path.with_name(path.name + suffix)
 
 
-def create(path: Path, streams: Iterable[Stream], follows: int) -> None:
+def create(path: Path, streams: Iterable[Stream], follows: int, boot_id: str) -> None:
     """Make a day's file with all that is known so far; it appears under its name complete or not at all.
 
     Args:
         path: Its name-to-be.
         streams: All streams of the journal.
         follows: Last sequence number of the file before, 0 for the first.
+        boot_id: Names the machine's current boot. It is in the file from the first moment, else a kill right after
+            would look like a power loss.
     """
     aside = path.with_name(path.name + ".new")
     aside.unlink(missing_ok=True)
@@ -72,7 +99,8 @@ def create(path: Path, streams: Iterable[Stream], follows: int) -> None:
         connection.execute("PRAGMA synchronous=OFF")
         connection.executescript(SCHEMA)
         connection.executemany("INSERT INTO streams VALUES(?,?,?,?,?,?,?,?)", map(stream_values, streams))
-        connection.execute("INSERT INTO facts VALUES('follows', ?)", (str(follows),))
+        facts = [("follows", str(follows)), ("boot", boot_id), ("closed", "0")]
+        connection.executemany("INSERT INTO facts VALUES(?, ?)", facts)
         connection.execute(f"PRAGMA user_version={VERSION}")
         connection.execute("PRAGMA journal_mode=WAL")
     sync(aside)
@@ -82,7 +110,7 @@ def create(path: Path, streams: Iterable[Stream], follows: int) -> None:
 
 def connect(path: Path, *, durable: bool) -> sqlite3.Connection:
     """Open a file for writing. Commits reach the page cache (safe from kill -9), or the disk if `durable`."""
-    connection = sqlite3.connect(path, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")

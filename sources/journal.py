@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from market.chunks import Chunk, Position, join
 from market.errors import DeskError
-from market.journal_rows import CorruptRow, Row, fault
+from market.journal_rows import CorruptRow, Row, fault, intact
 from market.streams import Stream
 from market.ticks import TICK
 from sources.journal_file import FETCH_ROWS_MAX, UNREADABLE, DayFile
@@ -150,18 +150,14 @@ class JournalReader:
         expected = after + 1
         try:
             for rows in file.rows(after, max_rows, max_bytes, helping):
-                for row in rows:
-                    why = fault(row)
-                    if why is None and row.seq == expected:
-                        expected += 1
-                        good.append(row)
-                        continue
-                    if why is None and row.seq < expected:
-                        # Out of place in a damaged file, and given out before.
-                        continue
-                    expected = self._odd(file, row, expected, why)
-                    if why is None:
-                        good.append(row)
+                left = rows
+                while left:
+                    n = intact(left, expected)
+                    good += left[:n]
+                    expected += n
+                    if n < len(left):
+                        expected = self._odd(file, left[n], expected, good)
+                    left = left[n + 1 :]
         except CorruptRow:
             # Nobody listens for it: first give out what is good before it; the next call meets it again.
             if not good:
@@ -178,16 +174,21 @@ class JournalReader:
                 expected = self._skip(file, expected, error)
         return good, expected - 1
 
-    def _odd(self, file: DayFile, row: Row, expected: int, why: str | None) -> int:
-        """Report what is wrong with a row that is not the good one expected; returns the number expected after it."""
+    def _odd(self, file: DayFile, row: Row, expected: int, good: list[Row]) -> int:
+        """Deal with a row that is not the intact one expected; returns the number expected after it."""
+        why = fault(row)
         jumped = isinstance(row.seq, int) and file.jumped_to(row.seq)
         if why is not None:
             # A flipped number would lead astray, so a bad row is taken for the one whose turn it is.
             at = row.seq if jumped else expected
             self._report(at, at, file.path.name, why if at == row.seq else f"{why}, its number reads {row.seq!r}")
             return at + 1
+        if row.seq < expected:
+            # Out of place in a damaged file, and given out before.
+            return expected
         if not jumped:
             self._report(expected, row.seq - 1, file.path.name, "missing, though later rows are there")
+        good.append(row)
         return row.seq + 1
 
     def _skip(self, file: DayFile, expected: int, error: sqlite3.DatabaseError) -> int:

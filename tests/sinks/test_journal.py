@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -18,7 +19,7 @@ from market.streams import FeedKind
 from market.symbols import parse_symbol
 from market.ticks import MARK, QUOTE, TICK, Batch
 from sinks.journal import POWER_LOSS_JUMP, JournalFull, JournalWriter
-from sinks.journal_file import contents
+from sinks.journal_file import contents, create, day_name
 
 BTC = parse_symbol("SIM:BTCUSD")
 ETH = parse_symbol("SIM:ETHUSD")
@@ -191,6 +192,40 @@ def test_after_a_power_loss_numbering_jumps(folder: Path, clock: Clock):
         assert writer.append(RowKind.TICKS, 0, ticks(2)) == 2 + POWER_LOSS_JUMP
     with JournalWriter(folder, clock, boot_id="wednesday") as writer:
         assert writer.append(RowKind.TICKS, 0, ticks(3)) == 3 + POWER_LOSS_JUMP, "the day before ended cleanly"
+
+
+def test_a_kill_right_after_a_new_file_was_made_is_no_power_loss(folder: Path, clock: Clock):
+    """The file appears with all its facts at once, so that the next writer knows that the machine stayed up."""
+    with JournalWriter(folder, clock, boot_id="monday") as writer:
+        writer.append(RowKind.TICKS, 0, ticks(1))
+    clock.now += DAY_NS
+    create(folder / day_name(clock.now), writer.streams, writer.last_seq, "monday")
+
+    with JournalWriter(folder, clock, boot_id="monday") as writer:
+        assert writer.append(RowKind.TICKS, 0, ticks(1)) == 2
+
+
+def test_a_checkpoint_that_holds_the_writer_off_is_waited_out(folder: Path, clock: Clock):
+    """For some milliseconds every few seconds; an error then would end ingest."""
+    with (
+        JournalWriter(folder, clock) as writer,
+        closing(sqlite3.connect(writer.file, isolation_level=None, check_same_thread=False)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        timer = threading.Timer(0.02, lambda: other.execute("ROLLBACK"))
+        timer.start()
+        assert writer.append(RowKind.TICKS, 0, ticks(1)) == 1
+        timer.join()
+
+
+def test_a_program_that_never_lets_go_is_told_of(folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("sinks.journal.BUSY_TRIES", 10)
+    with JournalWriter(folder, clock) as writer, closing(sqlite3.connect(writer.file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DeskError, match="database is locked; see that no other program has it open"):
+            writer.append(RowKind.TICKS, 0, ticks(1))
+        other.execute("ROLLBACK")
+        assert writer.append(RowKind.TICKS, 0, ticks(1)) == 1
 
 
 def test_many_batches_in_one_transaction_are_all_there_or_none(folder: Path, clock: Clock):
