@@ -30,7 +30,7 @@ def alert() -> None:
 
 @alert.command(epilog=options.example("pq alert add SIM:BTCUSD above 70000", "pq alert add KRAKEN:ETHUSD below 2500.5"))
 @click.argument("symbol", type=options.SYMBOL)
-@click.argument("side", type=click.Choice(["above", "below"]))
+@click.argument("side", type=click.Choice(["above", "below"]), metavar="above/below")
 @click.argument("price", type=float)
 @options.desk_options
 def add(symbol: Symbol, side: Literal["above", "below"], price: float, **desk: Any) -> None:
