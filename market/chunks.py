@@ -7,13 +7,18 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from market.journal_rows import Row, RowKind
+from market.journal_rows import RowKind, RowValues
 from market.streams import Stream
 from market.ticks import MARK, TICK, Batch
 
 BEAT_NS: Final = 50_000_000
 """A tick row beats where its clock enters another multiple of this; changing it changes revisions, so it is recovery
 data."""
+
+
+QUOTES: Final = int(RowKind.QUOTES)
+MARKS: Final = int(RowKind.MARKS)
+"""Plain numbers, since comparing with an enum's member costs as much as the rest of a row."""
 
 
 class Position(NamedTuple):
@@ -64,7 +69,7 @@ class Chunk(NamedTuple):
     """All streams known to the journal by then, `streams[i].id == i`; grows, and is the same object until it does."""
 
 
-def join(rows: Sequence[Row], position: Position, streams: tuple[Stream, ...]) -> tuple[list[Chunk], Position]:
+def join(rows: Sequence[RowValues], position: Position, streams: tuple[Stream, ...]) -> tuple[list[Chunk], Position]:
     """Join rows into as few chunks as their domains allow.
 
     Args:
@@ -80,29 +85,33 @@ def join(rows: Sequence[Row], position: Position, streams: tuple[Stream, ...]) -
         return [], position
     clocks = dict(position.clocks)
     chunks: list[Chunk] = []
-    pending: list[Row] = []
+    pending: list[RowValues] = []
+    pending_domain = -1
     for row in rows:
-        if row.kind == RowKind.QUOTES:
+        seq, kind, domain, _, _, _, _ = row
+        if kind == QUOTES:
             continue
-        if pending and pending[0].domain != row.domain:
-            chunks.append(_chunk(pending, row.seq - 1, clocks, streams))
-            pending = []
+        if domain != pending_domain:
+            if pending:
+                chunks.append(_chunk(pending, seq - 1, clocks, streams))
+                pending = []
+            pending_domain = domain
         pending.append(row)
-    last_seq = rows[-1].seq
+    last_seq = rows[-1][0]
     if pending:
         chunks.append(_chunk(pending, last_seq, clocks, streams))
     return chunks, Position(last_seq, clocks)
 
 
-def _chunk(rows: list[Row], last_seq: int, clocks: dict[int, int], streams: tuple[Stream, ...]) -> Chunk:
+def _chunk(rows: list[RowValues], last_seq: int, clocks: dict[int, int], streams: tuple[Stream, ...]) -> Chunk:
     """Make one chunk of rows of one domain; notes its last clock in `clocks`."""
     n = len(rows)
-    domain = rows[0].domain
+    domain = rows[0][2]
     if n == 1:
         return _single(rows[0], last_seq, clocks, streams)
     seqs, kinds, _, row_clocks, counts, payloads, _ = zip(*rows, strict=True)
     clock = np.array(row_clocks, np.int64)
-    is_marks = np.array(kinds, np.int64) == RowKind.MARKS
+    is_marks = np.array(kinds, np.int64) == MARKS
     count = np.array(counts, np.int64)
     beat = is_marks.copy()
     beats = clock // BEAT_NS
@@ -110,8 +119,8 @@ def _chunk(rows: list[Row], last_seq: int, clocks: dict[int, int], streams: tupl
     beat[0] |= _beats(clocks.get(domain), row_clocks[0])
     clocks[domain] = row_clocks[-1]
     if is_marks.any():
-        ticks = _records((p for p, kind in zip(payloads, kinds, strict=True) if kind != RowKind.MARKS), TICK)
-        marks = _records((p for p, kind in zip(payloads, kinds, strict=True) if kind == RowKind.MARKS), MARK)
+        ticks = _records((p for p, kind in zip(payloads, kinds, strict=True) if kind != MARKS), TICK)
+        marks = _records((p for p, kind in zip(payloads, kinds, strict=True) if kind == MARKS), MARK)
         first_tick = _offsets(np.where(is_marks, 0, count))
         first_mark = _offsets(np.where(is_marks, count, 0))
     else:
@@ -122,22 +131,22 @@ def _chunk(rows: list[Row], last_seq: int, clocks: dict[int, int], streams: tupl
     )
 
 
-def _single(row: Row, last_seq: int, clocks: dict[int, int], streams: tuple[Stream, ...]) -> Chunk:
+def _single(row: RowValues, last_seq: int, clocks: dict[int, int], streams: tuple[Stream, ...]) -> Chunk:
     """A chunk of one row: the live case, where microseconds count."""
-    is_marks = row.kind == RowKind.MARKS
-    beat = is_marks or _beats(clocks.get(row.domain), row.clock)
-    clocks[row.domain] = row.clock
-    records = row.records
+    seq, kind, domain, clock, count, payload, _ = row
+    is_marks = kind == MARKS
+    beat = is_marks or _beats(clocks.get(domain), clock)
+    clocks[domain] = clock
     return Chunk(
-        row.domain,
-        row.seq,
+        domain,
+        seq,
         last_seq,
-        _NO_TICKS if is_marks else records,
-        records if is_marks else _NO_MARKS,
-        np.array([row.seq], np.int64),
-        np.array([row.clock], np.int64),
-        np.array([0, 0 if is_marks else row.count], np.int64),
-        np.array([0, row.count if is_marks else 0], np.int64),
+        _NO_TICKS if is_marks else np.frombuffer(payload, TICK),
+        np.frombuffer(payload, MARK) if is_marks else _NO_MARKS,
+        np.array([seq], np.int64),
+        np.array([clock], np.int64),
+        np.array([0, 0 if is_marks else count], np.int64),
+        np.array([0, count if is_marks else 0], np.int64),
         np.array([beat], np.bool_),
         streams,
     )

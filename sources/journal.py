@@ -2,12 +2,13 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final, Self
 
 from market.chunks import Chunk, Position, join
 from market.errors import DeskError
-from market.journal_rows import CorruptRow, Row, fault, intact
+from market.journal_rows import CorruptRow, Row, RowValues, fault, intact
 from market.streams import Stream
 from market.ticks import TICK
 from sources.journal_file import FETCH_ROWS_MAX, UNREADABLE, DayFile
@@ -18,6 +19,8 @@ BYTES_MAX: Final = 64 << 20
 REPORTED_MAX: Final = 10_000
 FAR: Final = 1 << 40
 """How far ahead to look for a readable row where a damaged file cannot say how many it has."""
+
+_row = partial(tuple.__new__, Row)
 
 
 class JournalReader:
@@ -57,29 +60,7 @@ class JournalReader:
             CorruptRow: The next row is damaged or missing and nobody listens for that, or none after it is readable.
             DeskError: A file cannot be opened.
         """
-        upto = after_seq
-        if self._file is None or not self._from <= upto <= self._upto:
-            found = self._folder.find(upto)
-            if found is None:
-                return []
-            upto = self._enter(found, upto)
-        while True:
-            file = self._file
-            assert file is not None, "a file has been entered"
-            rows, reached = self._take(file, upto, max_rows, max_bytes)
-            if not rows and reached == upto:
-                following = self._folder.after(file.path.name)
-                if following is None:
-                    return []
-                # The writer goes on to a new file only after its last row in this one: look once more, then move.
-                rows, reached = self._take(file, upto, max_rows, max_bytes)
-                if not rows and reached == upto:
-                    upto = self._enter(following, upto)
-                    continue
-                following.close()
-            self._upto = upto = reached
-            if rows:
-                return rows
+        return [*map(_row, self._read(after_seq, max_rows, max_bytes))]
 
     def read_all(self, after_seq: int = 0) -> Iterator[Row]:
         """Yield every row after `after_seq` up to the present end; errors as `read`."""
@@ -100,7 +81,7 @@ class JournalReader:
         Raises:
             CorruptRow, DeskError: As `read`.
         """
-        rows = self.read(position.seq, max_bytes=max_ticks * TICK.itemsize)
+        rows = self._read(position.seq, ROWS_MAX, max_ticks * TICK.itemsize)
         if not rows:
             return [], position
         return join(rows, position, self._streams_so_far())
@@ -142,11 +123,37 @@ class JournalReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _read(self, after_seq: int, max_rows: int, max_bytes: int) -> list[RowValues]:
+        """As `read`, without the names."""
+        upto = after_seq
+        if self._file is None or not self._from <= upto <= self._upto:
+            found = self._folder.find(upto)
+            if found is None:
+                return []
+            upto = self._enter(found, upto)
+        while True:
+            file = self._file
+            assert file is not None, "a file has been entered"
+            rows, reached = self._take(file, upto, max_rows, max_bytes)
+            if not rows and reached == upto:
+                following = self._folder.after(file.path.name)
+                if following is None:
+                    return []
+                # The writer goes on to a new file only after its last row in this one: look once more, then move.
+                rows, reached = self._take(file, upto, max_rows, max_bytes)
+                if not rows and reached == upto:
+                    upto = self._enter(following, upto)
+                    continue
+                following.close()
+            self._upto = upto = reached
+            if rows:
+                return rows
+
     def _take(
         self, file: DayFile, after: int, max_rows: int, max_bytes: int, helping: int = FETCH_ROWS_MAX
-    ) -> tuple[list[Row], int]:
+    ) -> tuple[list[RowValues], int]:
         """Read rows of one file; returns them and the number up to which all is given out or reported."""
-        good: list[Row] = []
+        good: list[RowValues] = []
         expected = after + 1
         try:
             for rows in file.rows(after, max_rows, max_bytes, helping):
@@ -174,22 +181,23 @@ class JournalReader:
                 expected = self._skip(file, expected, error)
         return good, expected - 1
 
-    def _odd(self, file: DayFile, row: Row, expected: int, good: list[Row]) -> int:
+    def _odd(self, file: DayFile, row: RowValues, expected: int, good: list[RowValues]) -> int:
         """Deal with a row that is not the intact one expected; returns the number expected after it."""
         why = fault(row)
-        jumped = isinstance(row.seq, int) and file.jumped_to(row.seq)
+        seq = row[0]
+        jumped = file.jumped_to(seq)
         if why is not None:
             # A flipped number would lead astray, so a bad row is taken for the one whose turn it is.
-            at = row.seq if jumped else expected
-            self._report(at, at, file.path.name, why if at == row.seq else f"{why}, its number reads {row.seq!r}")
+            at = seq if jumped else expected
+            self._report(at, at, file.path.name, why if at == seq else f"{why}, its number reads {seq}")
             return at + 1
-        if row.seq < expected:
+        if seq < expected:
             # Out of place in a damaged file, and given out before.
             return expected
         if not jumped:
-            self._report(expected, row.seq - 1, file.path.name, "missing, though later rows are there")
+            self._report(expected, seq - 1, file.path.name, "missing, though later rows are there")
         good.append(row)
-        return row.seq + 1
+        return seq + 1
 
     def _skip(self, file: DayFile, expected: int, error: sqlite3.DatabaseError) -> int:
         """Report rows that SQLite cannot read; returns the number of the next that it can, or of the next file's."""

@@ -8,7 +8,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from market.errors import DeskError
-from market.journal_rows import VERSION, Row, stream_of
+from market.journal_rows import VERSION, RowValues, stream_of
 from market.streams import Stream
 
 BUSY_S: Final = 5.0
@@ -20,7 +20,6 @@ FETCH_ROWS_MAX: Final = 4096
 UNREADABLE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR})
 _ABSENT = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY})
 _SELECT = "SELECT seq, kind, domain, clock, count, payload, checksum FROM rows WHERE seq > ? ORDER BY seq LIMIT ?"
-_row = partial(tuple.__new__, Row)
 
 
 class Unreadable(Exception):  # noqa: N818 - a finding about the file, to be named by who looks for it.
@@ -63,7 +62,9 @@ class DayFile:
         self.follows = int(follows) if str(follows).isdecimal() else 0
         """Last sequence number of the file before, as noted when the file was made; 0 in the first file."""
 
-    def rows(self, after: int, max_rows: int, max_bytes: int, helping: int = FETCH_ROWS_MAX) -> Iterator[list[Row]]:
+    def rows(
+        self, after: int, max_rows: int, max_bytes: int, helping: int = FETCH_ROWS_MAX
+    ) -> Iterator[list[RowValues]]:
         """Yield rows after `after` in their order, as they lie in the file, unverified.
 
         Args:
@@ -78,7 +79,7 @@ class DayFile:
                 found = self._connection.execute(_SELECT, (after, 1)).fetchall()
                 if not found or found[0][0] <= after:
                     return
-                yield [*map(_row, found)]
+                yield found
                 after = found[0][0]
             return
         cursor = self._connection.execute(_SELECT, (after, max_rows))
@@ -87,7 +88,7 @@ class DayFile:
             n = total = 0
             while found := cursor.fetchmany(size):
                 # Rows of one journal differ in size by a factor of 100,000, so the next helping goes by the last.
-                yield [*map(_row, found)]
+                yield found
                 n += len(found)
                 total += sum(len(row[5]) for row in found)
                 if total >= max_bytes:
