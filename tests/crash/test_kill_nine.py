@@ -9,14 +9,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from crash.accounts import journaled, last_seq, stored
 from crash.desk import Desk, SimulatedExchange, until
 
-from market.intervals import NAMES, parse_interval
-from market.journal_rows import RowKind
-from market.symbols import parse_symbol
-from market.ticks import TICK
-from sinks.bar_store import open_store
-from sources.journal import JournalReader
+from market.intervals import NAMES
 
 KILLS = int(os.environ.get("POCKETQUANT_TEST_KILLS", "20"))
 SEED = int(os.environ.get("POCKETQUANT_TEST_SEED", "1"))
@@ -25,34 +21,6 @@ RATE = 5_000
 VICTIMS = ("ingest", "bars", "bars", "redis", "all")
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(60 + 30 * KILLS)]
-
-
-def last_seq(desk: Desk) -> int:
-    return JournalReader(desk.folder / "journal").last_seq()
-
-
-def journaled(desk: Desk) -> dict[str, list[int]]:
-    """Trade ids by symbol, in the journal's order, with any repetition."""
-    reader = JournalReader(desk.folder / "journal")
-    names = {stream.id: str(stream.symbol) for stream in reader.streams()}
-    ids: dict[str, list[int]] = {name: [] for name in names.values()}
-    after = 0
-    while rows := reader.read(after, max_rows=10_000):
-        for row in rows:
-            if row.kind == RowKind.TICKS:
-                assert row.records.dtype == TICK
-                for tick in row.records:
-                    ids[names[int(tick["stream"])]].append(int(tick["trade_id"]))
-        after = rows[-1].seq
-    return ids
-
-
-def stored(desk: Desk, symbol: str, interval: str) -> list[dict[str, object]]:
-    store = open_store(desk.folder / "bars.sqlite", read_only=True)
-    try:
-        return store.read(parse_symbol(symbol), parse_interval(interval)).to_dicts()
-    finally:
-        store.close()
 
 
 def test_every_journaled_tick_is_in_exactly_its_bars_after_kills(tmp_path: Path):
