@@ -1,0 +1,79 @@
+"""`pq up` where it must not start, and what it is made of."""
+
+import logging
+import sys
+
+import pytest
+
+from infra.settings import load_settings
+from pocketquant.hold import Hold, running_pid
+from pocketquant.processes import specs
+from sinks.ledger import Ledger
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before():
+    """`pq up` sends the logs of its process to the desk's folder; the tests after this one have another."""
+    root, hook = logging.getLogger(), sys.excepthook
+    before, level = list(root.handlers), root.level
+    yield
+    for handler in set(root.handlers) - set(before):
+        root.removeHandler(handler)
+        handler.close()
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    sys.excepthook = hook
+
+
+def test_a_second_desk_on_the_folder_is_refused_and_names_the_first(pq, desk, folders):
+    with Hold(folders):
+        pid = running_pid(folders)
+        answer = pq("up", "--feed", "sim", "--data-dir", desk)
+    assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1)
+    assert f"a desk already runs on {desk} (pid {pid})" in answer.err
+    assert "pq down" in answer.err
+
+
+def test_tradingview_runs_only_where_the_settings_say_so(pq, desk):
+    """Its terms forbid what others allow, so a flag is not enough."""
+    answer = pq("up", "--feed", "tradingview", "--data-dir", desk)
+    assert (answer.code, answer.err.count("\n")) == (1, 1)
+    assert "terms" in answer.err
+    assert "enabled = true" in answer.err
+
+
+def test_a_symbol_that_no_feed_carries_is_refused_before_anything_starts(pq, desk, folders):
+    answer = pq("up", "--feed", "sim", "--symbol", "KRAKEN:BTCUSD", "--data-dir", desk)
+    assert answer.code == 1
+    assert "KRAKEN:BTCUSD is not carried by feed sim" in answer.err
+    with Ledger(folders.desk) as ledger:
+        assert [str(one.symbol) for one in ledger.subscriptions(active=None)] == ["SIM:BTCUSD"]
+    assert running_pid(folders) is None
+
+
+def test_down_without_a_desk_is_said(pq, desk):
+    answer = pq("down", "--data-dir", desk)
+    assert (answer.code, answer.out, answer.err) == (0, "", f"nothing runs on {desk}\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "feeds", "names"),
+    [
+        ({}, ["sim"], ["redis", "simulated", "ingest", "bars"]),
+        ({}, ["kraken"], ["redis", "ingest", "bars"]),
+        ({"redis_url": "redis://127.0.0.1:1"}, ["kraken"], ["ingest", "bars"]),
+        ({"simulated": {"url": "ws://127.0.0.1:1/kraken"}}, ["sim"], ["redis", "ingest", "bars"]),
+    ],
+    ids=["simulated", "live", "a Redis of one's own", "an exchange that runs already"],
+)
+def test_a_desk_is_made_of_what_is_not_there_yet(folders, options, feeds, names):
+    settings = load_settings(folders.data_dir, environ={}, **options)
+    assert [spec.name for spec in specs(settings, feeds, None)] == names
+
+
+def test_redis_listens_on_no_port_and_keeps_nothing_on_disk(folders):
+    """It is a cache for this user alone."""
+    (redis, *_) = specs(load_settings(folders.data_dir, environ={}, redis_memory_mb=32), ["kraken"], None)
+    words = " ".join(redis.command())
+    for option in ("--port 0", "--appendonly no", "--save  ", "--maxmemory 32mb", "--unixsocketperm 700"):
+        assert option in words
