@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from market.chunks import Position
@@ -81,7 +81,6 @@ def named(reported: list[CorruptRow]) -> set[int]:
     return {seq for one in reported for seq in range(one.first_seq, one.last_seq + 1)}
 
 
-@settings(max_examples=400)
 @given(data=st.data())
 def test_a_flipped_bit_anywhere_never_alters_a_row_nor_loses_one_in_silence(
     tmp_path_factory: pytest.TempPathFactory, intact: Intact, data: st.DataObject
