@@ -4,7 +4,7 @@ The chain of hashes decides *whether* something is wrong; the rows' own checks a
 """
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,9 @@ from sinks.revision_log import GENESIS, LOG_ROW, Head, Segment, digest, places, 
 
 if TYPE_CHECKING:
     from market.symbols import Symbol
+
+_PLACES: Final = 1 << 40
+"""No log is longer; a check that vouches for a place from here on vouches for nothing."""
 
 
 def check_chain(writer: str, segments: Iterable[Segment], head: Head | None, *, lags: bool) -> Iterator[Finding]:
@@ -39,7 +42,7 @@ def check_chain(writer: str, segments: Iterable[Segment], head: Head | None, *, 
             due = segment.first_seq
         found: list[Finding] = []
         if digest(segment) != segment.hash:
-            found = list(_rows(segment))
+            found = list(_rows(segment, due))
         elif segment.first_seq == due and not follows and sound:
             # Both are whole, and yet one was not written after the other: one of them was made anew, hash and all.
             found = [_replaced(segment if last is None else last)]
@@ -59,35 +62,34 @@ def check_chain(writer: str, segments: Iterable[Segment], head: Head | None, *, 
             yield _range(Wrong.ALTERED, writer, last.first_seq, last.last_seq, text)
 
 
-def _rows(segment: Segment) -> Iterator[Finding]:
-    """What is wrong inside a segment whose hash is not that of its content."""
-    whole = (segment.writer, segment.first_seq, max(segment.first_seq, segment.last_seq))
+def _rows(segment: Segment, due: int) -> Iterator[Finding]:
+    """What is wrong inside a segment whose hash is not that of its content, where row `due` ought to begin."""
+    count = len(segment.rows) // LOG_ROW.itemsize
+    first = segment.first_seq if 0 < segment.first_seq < _PLACES else due
+    last = segment.last_seq if first <= segment.last_seq < _PLACES else first + max(count, 1) - 1
+    whole = (segment.writer, first, last)
     try:
         names = read_names(segment.names)
     except ValueError:
         yield _range(Wrong.ALTERED, *whole, "the names of their symbols cannot be read")
         return
     logged = _aligned(segment.rows, names)
-    count = len(logged)
-    # A place beyond any that the log could have is no place: the row was altered.
-    limit = max(segment.last_seq, segment.first_seq + count) + (1 << 32)
     found = places(logged, names)
-    claims = np.where(found <= np.uint64(max(limit, 0)), found, np.uint64(0)).astype(np.int64)
-    here = segment.first_seq + np.arange(count)
-    span = segment.last_seq - segment.first_seq + 1
-    if count == span and (claims == here).all():
+    claims = np.where(found < np.uint64(_PLACES), found, np.uint64(0)).astype(np.int64)
+    here = first + np.arange(count)
+    if count == last - first + 1 and (claims == here).all():
         yield _range(Wrong.ALTERED, *whole, "their rows are whole, but not what stands around them in the segment")
         return
-    if count and claims[0] not in (0, here[0]) and (claims - here == claims[0] - here[0]).all():
-        beheaded = count < span and claims[-1] == segment.last_seq
+    if count and claims[0] not in (0, first) and (claims - here == claims[0] - first).all():
+        beheaded = claims[-1] == last and count < last - first + 1
         if not beheaded:
             text = f"they stand where rows {here[0]} to {here[-1]} belong"
             yield _range(Wrong.REORDERED, segment.writer, int(claims[0]), int(claims[-1]), text)
             return
-    present = set(claims.tolist())
-    due = segment.first_seq
+    ordered = np.sort(claims)
+    due = first
     for place, claim in enumerate(claims.tolist()):
-        if claim > due and not any(seq in present for seq in range(due, min(claim, segment.last_seq + 1))):
+        if claim > due and np.searchsorted(ordered, due) == np.searchsorted(ordered, min(claim, last + 1)):
             yield _range(Wrong.MISSING, segment.writer, due, claim - 1, "the segment jumps over them")
             due = claim
         if claim == 0:
@@ -97,8 +99,8 @@ def _rows(segment: Segment) -> Iterator[Finding]:
             text = f"it stands at the place of row {due}"
             yield _row(Wrong.REORDERED, segment.writer, claim, logged[place], names, text)
         due += 1
-    if due <= segment.last_seq:
-        yield _range(Wrong.MISSING, segment.writer, due, segment.last_seq, "the segment ends before them")
+    if due <= last:
+        yield _range(Wrong.MISSING, segment.writer, due, last, "the segment ends before them")
 
 
 def _aligned(data: bytes, names: tuple[Name, ...]) -> NDArray[np.void]:
@@ -109,8 +111,7 @@ def _aligned(data: bytes, names: tuple[Name, ...]) -> NDArray[np.void]:
     if not extra or not len(front):
         return front
     back = np.frombuffer(data, dtype=LOG_ROW, offset=extra)
-    limit = np.uint64(1 << 40)
-    broken = np.flatnonzero(places(front, names) > limit)
+    broken = np.flatnonzero(places(front, names) >= np.uint64(_PLACES))
     cut = int(broken[0]) if len(broken) else len(front)
     return np.concatenate((front[:cut], back[cut:]))
 

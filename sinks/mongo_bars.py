@@ -90,7 +90,7 @@ class MongoBars:
         if self._read_only:
             msg = f"bar store {self._where} was opened to be read only; nothing can be written to it"
             raise DeskError(msg)
-        refuse_unstorable(batch)
+        refuse_unstorable(batch, upto)
         with self._lock, self._writing(writer):
             self._ensure_indexes()
             if own_revisions and upto is not None:

@@ -1,6 +1,7 @@
 """The connection to MongoDB: its time-outs and its promises, and what its errors mean. No password is ever shown."""
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -10,9 +11,7 @@ from pymongo import MongoClient, WriteConcern
 from pymongo.database import Database
 from pymongo.errors import (
     BulkWriteError,
-    ConfigurationError,
     ConnectionFailure,
-    InvalidURI,
     OperationFailure,
     PyMongoError,
     WTimeoutError,
@@ -48,18 +47,24 @@ def connect(uri: str, timeout_s: float) -> tuple[MongoClient[dict[str, Any]], Da
         DeskError: The address is malformed.
     """
     try:
-        client: MongoClient[dict[str, Any]] = MongoClient(
-            uri,
-            serverSelectionTimeoutMS=round(timeout_s * 333),
-            connectTimeoutMS=round(timeout_s * 333),
-            socketTimeoutMS=round(timeout_s * 1000),
-            appname="pocketquant",
-            connect=False,
-        )
+        with warnings.catch_warnings():
+            # The driver warns of options that it does not know and goes on without them.
+            warnings.simplefilter("error", UserWarning)
+            client: MongoClient[dict[str, Any]] = MongoClient(
+                uri,
+                serverSelectionTimeoutMS=round(timeout_s * 333),
+                connectTimeoutMS=round(timeout_s * 333),
+                socketTimeoutMS=round(timeout_s * 1000),
+                appname="pocketquant",
+                connect=False,
+            )
         database = client.get_default_database(DATABASE)
-    except (InvalidURI, ConfigurationError, ValueError, TypeError):
+    except (PyMongoError, UserWarning, ValueError, TypeError):
         # The cause quotes the address, password and all: it must not be chained.
-        msg = f"MongoDB address {shown(uri)} is malformed; it is mongodb://[USER:PASSWORD@]HOST[:PORT]/[DATABASE]"
+        msg = (
+            f"MongoDB address {shown(uri)} is malformed, or an option in it is unknown; it is "
+            "mongodb://[USER:PASSWORD@]HOST[:PORT]/[DATABASE][?OPTION=VALUE], percent-encoded"
+        )
         raise DeskError(msg) from None
     options: CodecOptions[dict[str, Any]] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_MS)
     return client, database.with_options(codec_options=options, write_concern=WriteConcern(w="majority", j=True))

@@ -77,7 +77,7 @@ class SqliteBars:
         if self._read_only:
             msg = f"bar store {self._path} was opened to be read only; nothing can be written to it"
             raise DeskError(msg)
-        refuse_unstorable(batch)
+        refuse_unstorable(batch, upto)
         with self._lock, trouble(self._path):
             rows = self._with_sources(batch)
             keys, blocks = pack_keys(self._series(batch), rows)

@@ -82,13 +82,12 @@ def best_of_each(keys: NDArray[np.int64], rows: NDArray[np.void]) -> NDArray[np.
     again = np.flatnonzero(ordered[1:] == ordered[:-1])
     if not len(again):
         return order
-    # Only keys that appear twice are worth the slow sort. The first of equals must come last in its group, hence the
-    # falling places.
+    # Only keys that appear twice are worth the slow sort.
     twice = np.zeros(len(keys), dtype=np.bool_)
     twice[again] = twice[again + 1] = True
     order = order.copy()
     places = order[twice]
-    order[twice] = places[np.lexsort((-places, rows["updated_at"][places], versions(rows[places]), keys[places]))]
+    order[twice] = places[np.lexsort((rows["updated_at"][places], versions(rows[places]), keys[places]))]
     last = np.ones(len(keys), dtype=np.bool_)
     last[again] = False
     return order[last]
@@ -189,13 +188,14 @@ def _rounds(key_of: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     return [order[turn == number] for number in range(int(turn.max(initial=-1)) + 1)]
 
 
-def refuse_unstorable(batch: BarBatch) -> None:
-    """Check what every engine relies on.
+def refuse_unstorable(batch: BarBatch, upto: int | None) -> None:
+    """Check what every engine relies on; arguments as for `BarStore.upsert`.
 
     Raises:
         DeskError: A start or end is no whole minute, a number is not finite, or a state or interval does not exist.
     """
     rows = batch.rows
+    assert upto is None or rows["seq"].max(initial=-1) <= upto, f"bars from beyond journal row {upto}"
     bad = (rows["state"] > max(BarState)) | (rows["interval"] > max(Interval))
     bad |= (rows["start"] % MINUTE_NS != 0) | (rows["end"] % MINUTE_NS != 0) | (rows["end"] <= rows["start"])
     for name in _FINITE:

@@ -34,7 +34,7 @@ def test_rows_at_or_below_the_position_are_not_logged_again(bar_store: BarStore)
     """A crash brings back rows since the last snapshot, in other batches; the log holds each once."""
     live(bar_store, bar(0), bar(1), bar(2), upto=3)
     live(bar_store, bar(1), bar(2), bar(3), upto=4)
-    live(bar_store, bar(3), upto=3)
+    live(bar_store, bar(3), upto=4)
 
     assert [row[1:4] for row in logged(bar_store)] == [
         (1, "BTCUSD", 0),

@@ -62,11 +62,20 @@ def test_a_forming_bar_is_replaced_by_the_one_known_later(bar_store: BarStore):
     """A month's bar is flushed by every shutdown of that month; none of them has a revision, nor a place in the log."""
     for turn, close in ((0, 10.0), (1, 11.0)):
         updated_at = BEGIN_NS + turn
-        live(bar_store, bar(close=close, state=FORMING, revision=0, updated_at=updated_at), upto=turn)
+        live(bar_store, bar(close=close, state=FORMING, revision=0, updated_at=updated_at), upto=turn + 1)
     live(bar_store, bar(close=9.0, state=FORMING, revision=0, updated_at=BEGIN_NS - 1), upto=2)
 
     assert shown(bar_store) == [(11.0, "forming", 0)]
     assert logged(bar_store) == []
+
+
+def test_an_uncounted_forming_bar_is_replaced_by_the_one_known_later(bar_store: BarStore):
+    """A provider's bar of today grows; one that was fetched before what is held says nothing new."""
+    assert imported(bar_store, bar(0, 10.0, state=FORMING, updated_at=BEGIN_NS + 2)) == Written(1, 0, 0, 0)
+    assert imported(bar_store, bar(0, 11.0, state=FORMING, updated_at=BEGIN_NS + 1)) == Written(0, 0, 1, 0)
+    assert imported(bar_store, bar(0, 12.0, state=FORMING, updated_at=BEGIN_NS + 3)) == Written(0, 1, 0, 0)
+
+    assert shown(bar_store) == [(12.0, "forming", 0)]
 
 
 def test_uncounted_bars_get_the_next_revision(bar_store: BarStore):
