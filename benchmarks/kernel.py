@@ -20,7 +20,6 @@ from market.sessions import calendar
 from market.streams import SHARDS, FeedKind, Stream
 from market.symbols import Symbol
 from market.ticks import MARK, TICK, MarkKind
-from operators import layout
 from operators.bars import Aggregator
 from operators.split import places_by_shard
 
@@ -102,10 +101,10 @@ def one_tick(calls: int) -> dict[str, float]:
     )  # fmt: skip
     found[0].fold(*whole)
     # The kernel's bare call, as the aggregator makes it.
-    kernel, block, address = found[0]._kernels.fold, found[0]._block, found[0]._address  # noqa: SLF001
+    kernel, fresh, address = found[0]._kernels.fold, found[0]._state.fresh, found[0]._state.address  # noqa: SLF001
     started = time.thread_time()
     for _ in range(calls):
-        block[layout.FRESH] = 1
+        fresh[0] = 1
         kernel(address, *whole)
     kernel_s = time.thread_time() - started
     started = time.thread_time()

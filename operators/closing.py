@@ -9,10 +9,10 @@ import numpy as np
 from market.bars import BarState
 from market.intervals import MINUTE_NS
 from market.ticks import NEVER
-from operators import layout, memory
+from operators import memory
 from operators.buckets import bucket, find_session
 from operators.doubt import doubtful
-from operators.jit import njit
+from operators.jit import inlined, njit
 from operators.layout import BUCKETS, END, HIGH, LOW, NOTIONAL, OPEN, START, TRADES, VOLUME
 from operators.memory import Block
 
@@ -20,13 +20,13 @@ _CLOSED = int(BarState.CLOSED)
 _PARTIAL = int(BarState.PARTIAL)
 
 
-@njit
+@inlined
 def emit_minute(block: Block, slot: int, clock: int, seq: int) -> None:
     """Put out the last closed minute as its next revision."""
     minute = memory.last_minutes(block)[slot]
-    count = block[layout.BARS_COUNT]
+    count = block.bars_count
     bar = memory.bars(block)[count]
-    block[layout.BARS_COUNT] = count + 1
+    block.bars_count = count + 1
     bar.start = minute.start
     bar.end = minute.start + MINUTE_NS
     bar.open = minute.open
@@ -43,8 +43,8 @@ def emit_minute(block: Block, slot: int, clock: int, seq: int) -> None:
 def emit_bucket(block: Block, slot: int, i: int, clock: int, seq: int) -> None:
     """Put out bucket `i` (interval `i + 1`) as its next revision, and take it as closed."""
     head = memory.heads(block)[slot]
-    count = block[layout.BARS_COUNT]
-    block[layout.BARS_COUNT] = count + 1
+    count = block.bars_count
+    block.bars_count = count + 1
     write_bucket(block, slot, i, count)
     bounds = memory.bounds(block)
     marred = (head.marred >> (i + 1)) & 1 == 1
@@ -98,9 +98,9 @@ def touch(block: Block, slot: int) -> None:
     head = memory.heads(block)[slot]
     if not head.touched:
         head.touched = 1
-        count = block[layout.TOUCHED_COUNT]
+        count = block.touched_count
         memory.touched(block)[count] = head.stream
-        block[layout.TOUCHED_COUNT] = count + 1
+        block.touched_count = count + 1
 
 
 @njit
@@ -170,7 +170,7 @@ def start_last(block: Block, slot: int, start: int, clock: int, seq: int) -> boo
     return put_out
 
 
-@njit
+@inlined
 def set_due(block: Block, slot: int) -> None:
     """Work out when the stream next has something to close."""
     head = memory.heads(block)[slot]
@@ -187,7 +187,7 @@ def set_due(block: Block, slot: int) -> None:
     if end == NEVER:
         head.due = NEVER
         return
-    head.due = end + block[layout.GRACE]
+    head.due = end + block.grace
     dues = memory.dues(block)
     dues[head.domain] = min(dues[head.domain], head.due)
 
@@ -199,8 +199,8 @@ def advance(block: Block, slot: int, clock: int, seq: int) -> None:
     newest = memory.newest_minutes(block)
     older = memory.older_minutes(block)
     last = memory.last_minutes(block)
-    grace = block[layout.GRACE]
-    first = block[layout.BARS_COUNT]
+    grace = block.grace
+    first = block.bars_count
     closed = 0
     disordered = False
     while head.open_minutes > 0:
@@ -234,7 +234,7 @@ def advance(block: Block, slot: int, clock: int, seq: int) -> None:
 def _sort_bars(block: Block, first: int) -> None:
     """Sort the bars of one closing, from row `first` on, by interval, then start; a handful, nearly in order."""
     bars = memory.bars(block)
-    count = block[layout.BARS_COUNT]
+    count = block.bars_count
     # The row behind the last is free: the buffer keeps a margin.
     for row in range(first + 1, count):
         place = row

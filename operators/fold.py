@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from market.intervals import MINUTE_NS
 from market.ticks import NEVER
-from operators import layout, memory
+from operators import memory
 from operators.closing import advance, touch
-from operators.jit import njit, prefetch
+from operators.jit import borrowed, njit, prefetch
 from operators.layout import AHEAD_NS, MARGIN, NOBODY
 from operators.marking import apply_mark
 from operators.memory import Block, Records
@@ -63,19 +63,21 @@ def fold(
         `DONE`, `FULL` or `LOST`.
     """
     block = memory.block_at(address)
+    ticks = borrowed(ticks)
+    order = borrowed(order)
     heads = memory.heads(block)
     slots = memory.slot_of_id(block)
-    if block[layout.FRESH]:
+    if block.fresh:
         _start_afresh(block)
     # The caller has taken out what the last call wrote.
-    block[layout.BARS_COUNT] = 0
-    block[layout.REJECTS_COUNT] = 0
-    row = block[layout.ROW]
+    block.bars_count = 0
+    block.rejects_count = 0
+    row = block.row
     while row < len(row_seq):
         seq = row_seq[row]
-        if block[layout.STAGE] == _TICKS:
+        if block.stage == _TICKS:
             stop = row_first_tick[row + 1]
-            place = block[layout.PLACE]
+            place = block.place
             while True:
                 place = _fold_inside(block, ticks, order, place, stop, seq)
                 if place == len(order) or order[place] >= stop:
@@ -83,36 +85,36 @@ def fold(
                 tick = ticks[order[place]]
                 slot = slots[tick.stream]
                 if slot == NOBODY:
-                    block[layout.UNKNOWN] = tick.stream
+                    block.unknown = tick.stream
                     return LOST
                 if heads[slot].active:
                     if _nearly_full(block):
-                        block[layout.ROW] = row
-                        block[layout.PLACE] = place
+                        block.row = row
+                        block.place = place
                         return FULL
                     fold_aside(block, slot, tick, seq, order[place] - row_first_tick[row])
                 else:
-                    block[layout.UNUSED] += 1
+                    block.unused += 1
                 place += 1
-            block[layout.PLACE] = place
-            block[layout.STAGE] = _MARKS
-            block[layout.ITEM] = row_first_mark[row]
-        if block[layout.STAGE] == _MARKS:
-            while block[layout.ITEM] < row_first_mark[row + 1]:
-                mark = marks[block[layout.ITEM]]
+            block.place = place
+            block.stage = _MARKS
+            block.item = row_first_mark[row]
+        if block.stage == _MARKS:
+            while block.item < row_first_mark[row + 1]:
+                mark = marks[block.item]
                 slot = slots[mark.stream]
                 if slot != NOBODY:
                     if _nearly_full(block):
-                        block[layout.ROW] = row
+                        block.row = row
                         return FULL
                     apply_mark(block, slot, mark, seq)
-                block[layout.ITEM] += 1
-            block[layout.STAGE] = _BEAT
-            block[layout.ITEM] = 0
+                block.item += 1
+            block.stage = _BEAT
+            block.item = 0
         if row_beat[row] and not _beat(block, domain, row_clock[row], seq):
-            block[layout.ROW] = row
+            block.row = row
             return FULL
-        block[layout.STAGE] = _TICKS
+        block.stage = _TICKS
         row += 1
     return DONE
 
@@ -173,24 +175,21 @@ def _start_afresh(block: Block) -> None:
     heads = memory.heads(block)
     slots = memory.slot_of_id(block)
     touched = memory.touched(block)
-    for place in range(block[layout.TOUCHED_COUNT]):
+    for place in range(block.touched_count):
         heads[slots[touched[place]]].touched = 0
-    block[layout.FRESH] = 0
-    block[layout.ROW] = 0
-    block[layout.PLACE] = 0
-    block[layout.STAGE] = _TICKS
-    block[layout.ITEM] = 0
-    block[layout.TOUCHED_COUNT] = 0
-    block[layout.UNUSED] = 0
-    block[layout.OUT_OF_SESSION] = 0
+    block.fresh = 0
+    block.row = 0
+    block.place = 0
+    block.stage = _TICKS
+    block.item = 0
+    block.touched_count = 0
+    block.unused = 0
+    block.out_of_session = 0
 
 
 @njit
 def _nearly_full(block: Block) -> bool:
-    return bool(
-        block[layout.BARS_COUNT] > block[layout.BARS_ROOM] - MARGIN
-        or block[layout.REJECTS_COUNT] == block[layout.REJECTS_ROOM]
-    )
+    return bool(block.bars_count > block.bars_room - MARGIN or block.rejects_count == block.rejects_room)
 
 
 @njit
@@ -201,13 +200,13 @@ def _beat(block: Block, domain: int, clock: int, seq: int) -> bool:
         return True
     heads = memory.heads(block)
     by_id = memory.slots_by_id(block)
-    while block[layout.ITEM] < len(by_id):
-        slot = by_id[block[layout.ITEM]]
+    while block.item < len(by_id):
+        slot = by_id[block.item]
         if heads[slot].domain == domain and heads[slot].due <= clock:
             if _nearly_full(block):
                 return False
             advance(block, slot, clock, seq)
-        block[layout.ITEM] += 1
+        block.item += 1
     earliest = NEVER
     for slot in by_id:
         if heads[slot].domain == domain:

@@ -35,12 +35,12 @@ def forming(address: int, streams: NDArray[np.uint16], first: int) -> int:
     """
     block = memory.block_at(address)
     slots = memory.slot_of_id(block)
-    block[layout.BARS_COUNT] = 0
+    block.bars_count = 0
     for place in range(first, len(streams)):
         slot = slots[streams[place]]
         if slot == layout.NOBODY:
             continue
-        if block[layout.BARS_COUNT] > block[layout.BARS_ROOM] - MARGIN:
+        if block.bars_count > block.bars_room - MARGIN:
             return place
         _form(block, slot)
     return len(streams)
@@ -65,7 +65,7 @@ def _form(block: Block, slot: int) -> None:
         for place in range(count):
             start = _start(block, slot, place)
             if start < end:
-                _merge(block, slot, place, bars[block[layout.BARS_COUNT] - 1])
+                _merge(block, slot, place, bars[block.bars_count - 1])
             else:
                 session = find_session(sessions, session, start // MINUTE_NS)
                 first, end = bucket(sessions, session, i + 1, start // MINUTE_NS)
@@ -84,8 +84,8 @@ def _start(block: Block, slot: int, place: int) -> int:
 def _reserve(block: Block, slot: int, interval: int) -> int:
     """Take a row of the buffer for a forming bar."""
     head = memory.heads(block)[slot]
-    row = block[layout.BARS_COUNT]
-    block[layout.BARS_COUNT] = row + 1
+    row = block.bars_count
+    block.bars_count = row + 1
     bar = memory.bars(block)[row]
     bar.updated_at = head.clock
     bar.seq = head.seq

@@ -106,26 +106,27 @@ OPEN, HIGH, LOW, VOLUME, NOTIONAL = range(5)
 START, END, TRADES = range(3)
 """Rows of `bounds[slot]`, (3, 12) int64: the bucket that holds the last closed minute, ns, and the older trades."""
 
-# Places in the block, an int64 array: addresses of arrays, their sizes, and where a fold stands.
-(
-    HEADS, NEWEST, OLDER, LAST, FIGURES, BOUNDS, REVISIONS, SPAN_ENDS, BY_ID, SLOTS, DUES, CALENDARS, BARS, REJECTS,
-    TOUCHED,
-) = range(15)  # fmt: skip
-"""Addresses: heads, newest open minutes, older open minutes (3 a slot), last closed minutes, figures, bounds,
-revisions (13 a slot), spans (8 pairs a slot), slots by stream id, slot of each id, earliest due of each domain, the
-directory of calendars (address, rows), and the buffers that a fold writes to."""
+BLOCK: Final = np.dtype(
+    [
+        (name, "<i8")
+        for name in (
+            "heads", "newest", "older", "last", "figures", "bounds", "revisions", "spans", "by_id", "slots", "dues",
+            "calendars", "bars", "rejects", "touched",
+            "capacity", "streams", "domains", "classes", "bars_room", "rejects_room", "touched_room", "grace",
+            "fresh", "row", "place", "stage", "item",
+            "bars_count", "rejects_count", "touched_count", "unused", "out_of_session", "unknown",
+        )
+    ]
+)  # fmt: skip
+"""Where a shard's arrays are, how long, and where a fold stands.
 
-(
-    CAPACITY, STREAMS, DOMAINS, CLASSES, BARS_ROOM, REJECTS_ROOM, TOUCHED_ROOM, GRACE,
-    FRESH, ROW, PLACE, STAGE, ITEM,
-    BARS_COUNT, REJECTS_COUNT, TOUCHED_COUNT, UNUSED, OUT_OF_SESSION, UNKNOWN,
-) = range(15, 34)  # fmt: skip
-"""Sizes: slots there is room for, streams, domains, calendars, rows of the buffers; the
-grace in ns; 1 where a fold begins and 0 where it continues; the row, place in the order, stage of the row and item of
-the stage where it continues; what it wrote and counted; the stream that nobody had added."""
-
-BLOCK: Final = 34
-"""Length of the block."""
+Addresses: heads, newest open minutes, older open minutes (3 a slot), last closed minutes, figures, bounds, revisions
+(13 a slot), spans (8 pairs a slot), slots in order of stream ids, slot of each id, earliest due of each domain, the
+directory of calendars (address, rows), and the buffers that a fold writes to. Sizes: slots there is room for, streams,
+domains, calendars, rows of the buffers; the grace in ns. fresh: 1 where a fold begins, 0 where it continues; row, place
+in the order, stage of the row and item of the stage where it continues. Counts of what it wrote; unused: ticks that
+were refused, or whose stream makes no bars; ticks outside sessions. unknown: the stream that nobody had added.
+"""
 
 NOBODY: Final = 0
 """Slot of every id that this shard does not hold; always due, so that the kernel looks twice."""

@@ -6,7 +6,6 @@ whenever it goes out. `pq verify` and the tests hold the stored bars against it.
 
 from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import chain
 from typing import Any, Final, NamedTuple, Protocol
@@ -16,13 +15,13 @@ from market.intervals import INTERVALS, Interval
 from market.journal_rows import RowKind
 from market.streams import Stream
 from market.symbols import Symbol
-from market.ticks import NEVER, MarkKind, TickFlag
+from market.ticks import MarkKind, TickFlag
+from operators.oracle_book import Book, Doubts, HeldTick, Key
 
 MINUTE: Final = 60 * 10**9
 BEAT: Final = 50_000_000
 AHEAD: Final = 60 * 10**9
 AUCTION: Final = 30 * MINUTE
-SPANS: Final = 8
 
 
 class JournalRow(Protocol):
@@ -87,146 +86,6 @@ class OracleReject(NamedTuple):
     """`late` or `future`."""
 
 
-class _Tick(NamedTuple):
-    event_time: int
-    arrival: int
-    price: float
-    size: float
-    trades: int
-
-
-class _Sum(NamedTuple):
-    """What a bar says of its ticks."""
-
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-    notional: float
-    trades: int
-
-    def then(self, later: "_Sum") -> "_Sum":
-        return _Sum(
-            self.open,
-            max(self.high, later.high),
-            min(self.low, later.low),
-            later.close,
-            self.volume + later.volume,
-            self.notional + later.notional,
-            self.trades + later.trades,
-        )
-
-
-Key = tuple[Interval, int]
-"""Interval and start of a bar."""
-
-
-@dataclass
-class _Doubts:
-    """Spans in which one stream may lack ticks."""
-
-    alive: list[list[int]] = field(default_factory=list)
-    """In order of arrival, those that reach beyond the start of the last closed minute: at most 8."""
-
-    past: list[tuple[int, int]] = field(default_factory=list)
-    """The others, disjoint and sorted."""
-
-    def overlap(self, start: int, end: int) -> bool:
-        """Whether any overlaps `[start, end)`."""
-        if any(span[0] < end and start < span[1] for span in self.alive):
-            return True
-        place = bisect_left(self.past, (end, end))
-        return place > 0 and self.past[place - 1][1] > start
-
-    def add(self, start: int, end: int, last: int | None) -> None:
-        """Add a span, when the last closed minute is `last`."""
-        if start >= end:
-            return
-        if last is not None:
-            for span in self.alive:
-                if span[1] <= last:
-                    self._bury(span[0], span[1])
-            self.alive = [span for span in self.alive if span[1] > last]
-        if len(self.alive) == SPANS:
-            first, second, *rest = self.alive
-            self.alive = [[min(first[0], second[0]), max(first[1], second[1])], *rest]
-        self.alive.append([start, end])
-
-    def resume(self, end: int) -> bool:
-        """End the spans that last; False if none does."""
-        lasting = [span for span in self.alive if span[1] == NEVER]
-        for span in lasting:
-            span[1] = end
-        self.alive = [span for span in self.alive if span[0] < span[1]]
-        return bool(lasting)
-
-    def _bury(self, start: int, end: int) -> None:
-        apart = [span for span in self.past if span[1] < start or end < span[0]]
-        met = [span for span in self.past if not (span[1] < start or end < span[0])]
-        merged = (min([start, *(s for s, _ in met)]), max([end, *(e for _, e in met)]))
-        insort(apart, merged)
-        self.past = apart
-
-
-@dataclass
-class _Book:
-    """All bars of one symbol in one clock domain."""
-
-    stream: Stream
-    """Whose ticks they are made of."""
-    doubts: _Doubts
-    ticks: dict[int, list[_Tick]] = field(default_factory=dict)
-    """By start of the minute, from the last closed minute on."""
-    minutes: list[int] = field(default_factory=list)
-    """Starts of all minutes that the current bars are made of, sorted."""
-    sums: dict[int, _Sum] = field(default_factory=dict)
-    """Of those minutes, worked out since their last tick."""
-    homes: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-    """Bounds of the 13 bars of each minute."""
-    waiting: dict[Key, int] = field(default_factory=dict)
-    """End of each bar that has ticks and has not closed."""
-    closed: dict[Key, tuple[int, BarState]] = field(default_factory=dict)
-    """Revision and state that each closed bar last went out with."""
-    last: int | None = None
-    """Start of the last closed minute."""
-    clock: int = 0
-    seq: int = 0
-
-    def of(self, interval: Interval, minute: int) -> tuple[int, int]:
-        return self.homes[minute][interval]
-
-    def minute_sum(self, minute: int) -> _Sum:
-        """Work out a minute from its ticks: in order of time for open and close, of arrival for sums."""
-        known = self.sums.get(minute)
-        if known is None:
-            arrived = self.ticks[minute]
-            by_time = sorted(arrived, key=lambda tick: (tick.event_time, tick.arrival))
-            volume = notional = 0.0
-            for tick in arrived:
-                volume += tick.size
-                notional += tick.price * tick.size
-            prices = [tick.price for tick in arrived]
-            known = self.sums[minute] = _Sum(
-                by_time[0].price,
-                max(prices),
-                min(prices),
-                by_time[-1].price,
-                volume,
-                notional,
-                sum(tick.trades for tick in arrived),
-            )
-        return known
-
-    def bar_sum(self, start: int, end: int) -> _Sum:
-        """Work out any bar: its minutes in order, added up from the left."""
-        inside = self.minutes[bisect_left(self.minutes, start) : bisect_left(self.minutes, end)]
-        total = self.minute_sum(inside[0])
-        for minute in inside[1:]:
-            total = total.then(self.minute_sum(minute))
-        return total
-
-
 class Oracle:
     """Journal rows in, the expected bars out.
 
@@ -255,8 +114,8 @@ class Oracle:
         self._streams = {s.id: s for s in streams if only is None or s.symbol in only}
         self._bounds = bounds
         self._grace = grace_ns
-        self._books: dict[tuple[int, Symbol], _Book] = {}
-        self._doubts: dict[int, _Doubts] = {}
+        self._books: dict[tuple[int, Symbol], Book] = {}
+        self._doubts: dict[int, Doubts] = {}
         self._clocks: dict[int, int] = {}
         self._alarms: dict[int, list[tuple[int, int]]] = {}
         self._arrivals = 0
@@ -311,7 +170,7 @@ class Oracle:
         books = {book.stream.id: book for book in self._books.values() if book.stream.id in due} if due else {}
         return list(chain.from_iterable(self._advance(books[stream], clock, seq) for stream in sorted(books)))
 
-    def _advance(self, book: _Book, clock: int, seq: int) -> list[OracleBar]:
+    def _advance(self, book: Book, clock: int, seq: int) -> list[OracleBar]:
         """Close what is over."""
         due = sorted(key for key, end in book.waiting.items() if end + self._grace <= clock)
         if not due:
@@ -325,7 +184,7 @@ class Oracle:
             self._forget(book)
         return out
 
-    def _emit(self, book: _Book, key: Key, end: int, clock: int, seq: int) -> OracleBar:
+    def _emit(self, book: Book, key: Key, end: int, clock: int, seq: int) -> OracleBar:
         interval, start = key
         revision, _ = book.closed.get(key, (0, None))
         state = BarState.PARTIAL if book.doubts.overlap(start, end) else BarState.CLOSED
@@ -333,7 +192,7 @@ class Oracle:
         total = book.bar_sum(start, end)
         return OracleBar(book.stream.id, interval, start, end, *total, state, revision + 1, clock, seq)
 
-    def _forget(self, book: _Book) -> None:
+    def _forget(self, book: Book) -> None:
         """Drop what no bar can need any more now that `last` is the last closed minute."""
         assert book.last is not None
         for minute in [minute for minute in book.ticks if minute < book.last]:
@@ -373,7 +232,7 @@ class Oracle:
             book.homes[minute] = [home for home in homes if home is not None]
             insort(book.minutes, minute)
             book.ticks[minute] = []
-        book.ticks[minute].append(_Tick(event_time, self._arrivals, tick["price"], tick["size"], tick["count"]))
+        book.ticks[minute].append(HeldTick(event_time, self._arrivals, tick["price"], tick["size"], tick["count"]))
         book.sums.pop(minute, None)
         book.clock, book.seq = clock, seq
         if not is_open:
@@ -404,14 +263,14 @@ class Oracle:
         return None
 
     def _mark(self, stream: Stream, mark: dict[str, Any], seq: int) -> list[OracleBar]:
-        doubts = self._doubts.setdefault(stream.id, _Doubts())
+        doubts = self._doubts.setdefault(stream.id, Doubts())
         home = (stream.domain, stream.symbol)
         book = self._books.get(home)
         own = book if book is not None and book.stream.id == stream.id else None
         kind = mark["kind"]
         if kind in (MarkKind.FILE_START, MarkKind.DESIGNATED):
             if book is None:
-                self._books[home] = _Book(stream, doubts)
+                self._books[home] = Book(stream, doubts)
             elif own is None and kind == MarkKind.DESIGNATED:
                 self._hand_over(book, stream, mark["time"])
             return []
@@ -431,10 +290,10 @@ class Oracle:
                 out.append(self._emit(own, (interval, start), end, mark["time"], seq))
         return out
 
-    def _hand_over(self, book: _Book, heir: Stream, moment: int) -> None:
+    def _hand_over(self, book: Book, heir: Stream, moment: int) -> None:
         """The bars go on, made by another stream from `moment` on."""
         giver, own = book.doubts, self._doubts[heir.id]
-        made = _Doubts(past=list(giver.past))
+        made = Doubts(past=list(giver.past))
         for start, end in giver.alive:
             made.add(start, min(end, moment), book.last)
         for start, end in own.alive:

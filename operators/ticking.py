@@ -4,7 +4,7 @@ from typing import Any
 
 from market.intervals import MINUTE_NS
 from market.ticks import NEVER, TickFlag
-from operators import layout, memory
+from operators import memory
 from operators.buckets import close_of, find_session, holds
 from operators.closing import advance, emit_bucket, emit_minute, set_due, start_last, touch
 from operators.jit import njit
@@ -88,19 +88,15 @@ def fold_aside(block: Block, slot: int, tick: Any, seq: int, index: int) -> None
         return
     start = minute_of(block, slot, tick)
     if start == _NO_MINUTE:
-        block[layout.OUT_OF_SESSION] += 1
+        block.out_of_session += 1
         return
     last = memory.last_minutes(block)[slot]
     if head.closed & 1 and start <= last.start:
         if start < last.start:
             _refuse(block, head.stream, seq, index, _LATE)
             return
-        add(last, tick)
-        emit_minute(block, slot, clock, seq)
-        for i in range(BUCKETS):
-            if head.closed & (2 << i):
-                emit_bucket(block, slot, i, clock, seq)
-    elif start + MINUTE_NS + block[layout.GRACE] <= clock:
+        _amend(block, slot, tick, seq)
+    elif start + MINUTE_NS + block.grace <= clock:
         _close_at_once(block, slot, start, tick, seq)
     elif not _add_open(block, slot, start, tick):
         _refuse(block, head.stream, seq, index, _FUTURE)
@@ -112,16 +108,28 @@ def fold_aside(block: Block, slot: int, tick: Any, seq: int, index: int) -> None
 
 @njit
 def _refuse(block: Block, stream: int, seq: int, index: int, reason: int) -> None:
-    count = block[layout.REJECTS_COUNT]
+    count = block.rejects_count
     reject = memory.rejects(block)[count]
-    block[layout.REJECTS_COUNT] = count + 1
+    block.rejects_count = count + 1
     reject.seq = seq
     reject.index = index
     reject.stream = stream
     reject.reason = reason
     reject.pad = 0
     reject.pad2 = 0
-    block[layout.UNUSED] += 1
+    block.unused += 1
+
+
+@njit
+def _amend(block: Block, slot: int, tick: Any, seq: int) -> None:
+    """A tick for the last closed minute: it goes out again, and each closed bar above it."""
+    head = memory.heads(block)[slot]
+    clock = tick.received_time
+    add(memory.last_minutes(block)[slot], tick)
+    emit_minute(block, slot, clock, seq)
+    for i in range(BUCKETS):
+        if head.closed & (2 << i):
+            emit_bucket(block, slot, i, clock, seq)
 
 
 @njit
@@ -134,7 +142,7 @@ def _close_at_once(block: Block, slot: int, start: int, tick: Any, seq: int) -> 
     emit_minute(block, slot, clock, seq)
     bounds = memory.bounds(block)
     for i in range(BUCKETS):
-        if head.closed & (2 << i) or bounds[slot, END, i] + block[layout.GRACE] <= clock:
+        if head.closed & (2 << i) or bounds[slot, END, i] + block.grace <= clock:
             emit_bucket(block, slot, i, clock, seq)
     set_due(block, slot)
 
@@ -170,7 +178,7 @@ def _add_open(block: Block, slot: int, start: int, tick: Any) -> bool:
             place -= 1
         begin(older[slot, place], start, tick)
     head.open_minutes = count + 1
-    due = start + MINUTE_NS + block[layout.GRACE]
+    due = start + MINUTE_NS + block.grace
     if due < head.due:
         head.due = due
         dues = memory.dues(block)
