@@ -23,6 +23,7 @@ from market.symbols import Symbol, parse_symbol
 from market.ticks import MARK, QUOTE, TICK, Batch
 from sinks.journal import JournalWriter
 from sources.journal import JournalReader
+from sources.journal_file import DayFile
 
 BTC = parse_symbol("SIM:BTCUSD")
 DAY_NS = 86_400_000_000_000
@@ -144,6 +145,7 @@ _READ = """
 import os, sys
 from pathlib import Path
 from sources.journal import JournalReader
+from sources.journal_file import DayFile
 if os.getuid() == 0:
     os.setresuid(65534, 65534, 65534)
 assert not os.access(sys.argv[1], os.W_OK)
@@ -201,6 +203,27 @@ def test_nothing_is_missed_while_a_writer_rotates_under_a_reader(folder: Path, c
             assert thread.is_alive() or rows or len(seqs) == n, f"stopped at row {len(seqs)}"
     thread.join()
     assert seqs == [*range(1, n + 1)]
+
+
+def test_a_last_row_and_a_new_file_that_come_between_two_looks_are_both_read(
+    folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    """The race of the test above, made certain: the reader has looked for rows, and not yet for files."""
+    with JournalWriter(folder, clock) as writer, JournalReader(folder) as reader:
+        writer.append(RowKind.TICKS, 0, ticks(1))
+        assert len(reader.read(0)) == 1
+        look = reader._folder.after
+
+        def late(name: str) -> DayFile | None:
+            monkeypatch.undo()
+            writer.append(RowKind.TICKS, 0, ticks(1))
+            clock.now += DAY_NS
+            writer.append(RowKind.TICKS, 0, ticks(1))
+            return look(name)
+
+        monkeypatch.setattr(reader._folder, "after", late)
+        assert [row.seq for row in reader.read(1)] == [2]
+        assert [row.seq for row in reader.read(2)] == [3]
 
 
 def test_a_file_that_retention_removes_under_a_reader_can_be_read_to_its_end(folder: Path, clock: Clock):

@@ -129,6 +129,88 @@ def test_a_flipped_bit_in_a_payload_costs_that_row_only(tmp_path: Path, intact: 
         assert str(reported[0]).startswith(f"journal file {DAYS[1]}, row {row.seq}: its checksum does not match; ")
 
 
+def small_row(content: bytes, seq: int) -> int:
+    """Where in a file the row of one tick begins: its number, then the types of its columns."""
+    pattern = bytes([seq, 8, 0, 9, 8, 1, 9, 12 + 2 * TICK.itemsize, 6])
+    assert content.count(pattern) == 1
+    return content.index(pattern)
+
+
+def test_a_flipped_number_is_named_by_the_row_whose_turn_it_is(tmp_path: Path, intact: Intact):
+    """The number is what reading goes on by: a wrong one must not lead past rows that are good."""
+    files, rows = intact.files, intact.rows
+    damaged = bytearray(files[DAYS[0]])
+    damaged[small_row(damaged, 31)] ^= 64
+
+    found, reported, ended = read(put(tmp_path, files | {DAYS[0]: bytes(damaged)}))
+
+    assert (named(reported), ended) == ({31}, None)
+    assert found == [row for row in rows if row.seq != 31]
+    assert reported[0].why == "its checksum does not match, its number reads 95"
+
+
+def test_a_payload_that_turned_into_a_text_is_named(tmp_path: Path, intact: Intact):
+    """One bit says whether bytes are a blob or a text; and the bytes themselves are as they were."""
+    files, rows = intact.files, intact.rows
+    damaged = bytearray(files[DAYS[0]])
+    damaged[small_row(damaged, 31) + 7] ^= 1
+
+    found, reported, _ = read(put(tmp_path, files | {DAYS[0]: bytes(damaged)}))
+
+    assert [(one.first_seq, one.why) for one in reported] == [(31, "the payload is no blob")]
+    assert found == [row for row in rows if row.seq != 31]
+
+
+def test_a_page_that_is_read_twice_gives_its_rows_once(tmp_path: Path, intact: Intact):
+    """A pointer of SQLite's tree that points to another page of it: some rows come again, some not at all."""
+    files, rows = intact.files, intact.rows
+    folder = put(tmp_path, files)
+    with closing(sqlite3.connect(folder / DAYS[0])) as connection:
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'rows'").fetchone()
+    damaged = bytearray(files[DAYS[0]])
+    page = (root - 1) * 1024
+    assert damaged[page] == 5, "the root points to other pages"
+    cells = [page + int.from_bytes(damaged[page + 12 + 2 * k : page + 14 + 2 * k], "big") for k in (2, 3)]
+    damaged[cells[1] : cells[1] + 4] = damaged[cells[0] : cells[0] + 4]
+
+    found, reported, ended = read(put(folder, files | {DAYS[0]: bytes(damaged)}))
+
+    assert ended is None
+    assert [row.seq for row in found] == sorted({row.seq for row in found})
+    assert {row.seq for row in rows} - {row.seq for row in found} == named(reported)
+    assert len(named(reported)) > 2
+
+
+def test_a_row_whose_pages_are_lost_takes_no_other_with_it(tmp_path: Path, intact: Intact):
+    """SQLite's own reading of a range loses the good row before the one that it cannot read."""
+    files, rows = intact.files, intact.rows
+    row = rows[47]
+    assert row.count == 100, "a row over many pages"
+    damaged = bytearray(files[DAYS[0]])
+    # Each page of a long payload begins with the number of the next one.
+    page = damaged.find(row.payload[2400:2448]) // 1024 * 1024
+    damaged[page : page + 4] = b"\xff" * 4
+
+    found, reported, ended = read(put(tmp_path, files | {DAYS[0]: bytes(damaged)}))
+
+    assert (named(reported), ended) == ({48}, None)
+    assert found == [one for one in rows if one.seq != 48]
+    assert "malformed" in reported[0].why
+
+
+def test_a_wrong_note_of_the_file_before_does_not_mislead(tmp_path: Path, intact: Intact):
+    """The first row's number is looked at as well, and the two have to agree before rows are called missing."""
+    files, rows = intact.files, intact.rows
+    for note in ("5", "100", "", "x"):
+        folder = put(tmp_path, files)
+        with closing(sqlite3.connect(folder / DAYS[1])) as connection:
+            connection.execute("UPDATE facts SET value = ? WHERE name = 'follows'", (note,))
+            connection.commit()
+        with JournalReader(folder) as reader:
+            assert reader.read(20, max_rows=1) == [rows[20]]
+        assert read(folder) == (rows, [], None)
+
+
 def test_without_a_listener_reading_gives_what_is_before_and_then_stops_by_name(tmp_path: Path, intact: Intact):
     """`pq verify` must not pass over damage; what was stored before is still readable."""
     files, rows = intact.files, intact.rows
