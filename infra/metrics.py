@@ -4,6 +4,7 @@
 """
 
 from threading import Thread
+from typing import Literal
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
@@ -11,65 +12,92 @@ from prometheus_client.process_collector import ProcessCollector
 
 from infra.logs import logger
 
+Process = Literal["supervisor", "ingest", "bars"]
+
 _LATENCY_S = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0)
 
 
 class Metrics:
-    """Every metric of the desk, in a registry of its own. A process touches those that are its own.
+    """Every metric of the desk, and a registry of those that one process serves.
+
+    Those of other processes can be touched all the same, but are not served: a page on which a foreign gauge stands at
+    0 would say that the disk is full, or that bars are on time.
 
     `labels()` costs about a microsecond: hot loops bind their labels once and add in batches.
     """
 
-    def __init__(self) -> None:
-        registry = self.registry = CollectorRegistry()
-        self.ticks = Counter("pocketquant_ticks", "Ticks journaled.", ["feed"], registry=registry)
-        self.quotes = Counter("pocketquant_quotes", "Quotes journaled.", ["feed"], registry=registry)
-        self.frames = Counter("pocketquant_frames", "Frames received from venues.", ["feed"], registry=registry)
+    def __init__(self, process: Process | None = None) -> None:
+        """Make them.
+
+        Args:
+            process: Whose page it is; None serves all.
+        """
+        self.registry = CollectorRegistry()
+
+        def on(*pages: Process) -> CollectorRegistry | None:
+            return self.registry if process is None or process in pages else None
+
+        self.ticks = Counter("pocketquant_ticks", "Ticks journaled.", ["feed"], registry=on("ingest"))
+        self.quotes = Counter("pocketquant_quotes", "Quotes journaled.", ["feed"], registry=on("ingest"))
+        self.frames = Counter("pocketquant_frames", "Frames received from venues.", ["feed"], registry=on("ingest"))
         self.rejects = Counter(
-            "pocketquant_rejects", "Frames and ticks refused, by reason.", ["source", "reason"], registry=registry
+            "pocketquant_rejects",
+            "Frames and ticks refused, by reason.",
+            ["source", "reason"],
+            registry=on("ingest", "bars"),
         )
         self.duplicates = Counter(
-            "pocketquant_duplicates", "Ticks dropped because their trade id was known.", ["feed"], registry=registry
+            "pocketquant_duplicates", "Ticks dropped because their trade id was known.", ["feed"], registry=on("ingest")
         )
-        self.reconnects = Counter("pocketquant_reconnects", "Connections made anew.", ["feed"], registry=registry)
-        self.gaps = Counter("pocketquant_gaps", "Gaps noted in the ledger.", ["reason"], registry=registry)
-        self.feed_up = Gauge("pocketquant_feed_up", "1 while the feed delivers, else 0.", ["feed"], registry=registry)
+        self.reconnects = Counter("pocketquant_reconnects", "Connections made anew.", ["feed"], registry=on("ingest"))
+        self.gaps = Counter("pocketquant_gaps", "Gaps noted in the ledger.", ["reason"], registry=on("ingest"))
+        self.feed_up = Gauge(
+            "pocketquant_feed_up", "1 while the feed delivers, else 0.", ["feed"], registry=on("ingest")
+        )
         self.clock_skew = Gauge(
-            "pocketquant_clock_skew_seconds", "Median of received minus event time.", ["feed"], registry=registry
+            "pocketquant_clock_skew_seconds", "Median of received minus event time.", ["feed"], registry=on("ingest")
         )
         self.latency = Histogram(
             "pocketquant_latency_seconds",
             "From the venue's stamp to the journal.",
             ["feed"],
             buckets=_LATENCY_S,
-            registry=registry,
+            registry=on("ingest"),
         )
-        self.journal_seq = Gauge("pocketquant_journal_seq", "Newest row of the journal.", registry=registry)
+        self.journal_seq = Gauge("pocketquant_journal_seq", "Newest row of the journal.", registry=on("ingest"))
         self.journal_commit = Histogram(
-            "pocketquant_journal_commit_seconds", "Time of one commit.", buckets=_LATENCY_S, registry=registry
+            "pocketquant_journal_commit_seconds", "Time of one commit.", buckets=_LATENCY_S, registry=on("ingest")
         )
-        self.disk_free = Gauge("pocketquant_disk_free_bytes", "Space left under the data folder.", registry=registry)
-        self.queue = Gauge("pocketquant_queue_depth", "What waits in a bounded queue.", ["queue"], registry=registry)
-        self.lag_rows = Gauge("pocketquant_lag_rows", "Journal rows that bars have yet to read.", registry=registry)
+        self.disk_free = Gauge(
+            "pocketquant_disk_free_bytes", "Space left under the data folder.", registry=on("ingest")
+        )
+        self.queue = Gauge(
+            "pocketquant_queue_depth", "What waits in a bounded queue.", ["queue"], registry=on("ingest", "bars")
+        )
+        self.lag_rows = Gauge("pocketquant_lag_rows", "Journal rows that bars have yet to read.", registry=on("bars"))
         self.lag = Gauge(
-            "pocketquant_lag_seconds", "Journal's clock minus the clock that bars reached.", registry=registry
+            "pocketquant_lag_seconds", "Journal's clock minus the clock that bars reached.", registry=on("bars")
         )
-        self.closes = Counter("pocketquant_closes", "Bars closed (revision 1).", ["interval"], registry=registry)
-        self.revisions = Counter("pocketquant_revisions", "Bars sent out again.", ["interval"], registry=registry)
-        self.store_rows = Counter("pocketquant_store_rows", "Bars written to the store.", registry=registry)
+        self.closes = Counter("pocketquant_closes", "Bars closed (revision 1).", ["interval"], registry=on("bars"))
+        self.revisions = Counter("pocketquant_revisions", "Bars sent out again.", ["interval"], registry=on("bars"))
+        self.store_rows = Counter("pocketquant_store_rows", "Bars written to the store.", registry=on("bars"))
         self.store_write = Histogram(
-            "pocketquant_store_write_seconds", "Time of one batch.", buckets=_LATENCY_S, registry=registry
+            "pocketquant_store_write_seconds", "Time of one batch.", buckets=_LATENCY_S, registry=on("bars")
         )
         self.store_retries = Counter(
-            "pocketquant_store_retries", "Writes tried again because the store was away.", registry=registry
+            "pocketquant_store_retries", "Writes tried again because the store was away.", registry=on("bars")
         )
-        self.redis_up = Gauge("pocketquant_redis_up", "1 while Redis answers, else 0.", registry=registry)
+        self.redis_up = Gauge("pocketquant_redis_up", "1 while Redis answers, else 0.", registry=on("ingest", "bars"))
         self.redis_skips = Counter(
-            "pocketquant_redis_skips", "Flushes skipped because Redis was away.", registry=registry
+            "pocketquant_redis_skips", "Flushes skipped because Redis was away.", registry=on("ingest", "bars")
         )
-        self.restarts = Counter("pocketquant_restarts", "Children started again.", ["child"], registry=registry)
-        self.child_up = Gauge("pocketquant_child_up", "1 while the child runs, else 0.", ["child"], registry=registry)
-        self.alerts = Counter("pocketquant_alerts", "Alerts raised, by name.", ["alert"], registry=registry)
+        self.restarts = Counter("pocketquant_restarts", "Children started again.", ["child"], registry=on("supervisor"))
+        self.child_up = Gauge(
+            "pocketquant_child_up", "1 while the child runs, else 0.", ["child"], registry=on("supervisor")
+        )
+        self.alerts = Counter(
+            "pocketquant_alerts", "Alerts raised, by name.", ["alert"], registry=on("supervisor", "ingest", "bars")
+        )
 
 
 class Served:

@@ -89,7 +89,7 @@ class Desk:
     def run(self, feeds: list[str], view: "View", exit_after_s: float | None) -> int:
         """Supervise until a signal comes or the time is over; the exit code."""
         settings = self._settings
-        metrics = Metrics()
+        metrics = Metrics("supervisor")
         served = serve(metrics, settings.metrics_port)
         notifier = Notifier([address.get_secret_value() for address in settings.notify])
         alarms = Alarms(settings.folders.desk, notifier, metrics)

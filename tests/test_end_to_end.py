@@ -5,7 +5,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,30 @@ BTC = "SIM:BTCUSD"
 
 
 @pytest.fixture
-def environ(tmp_path):
+def told():
+    """What the user is notified of, and the address that he is notified at."""
+    heard = []
+
+    class Listener(BaseHTTPRequestHandler):
+        def do_POST(self):
+            heard.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            """Nothing on the test's terminal."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Listener)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield heard, f"json://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def environ(tmp_path, told):
     """No setting of the machine's, a quick close, and no page of metrics on a port that someone may use."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("POCKETQUANT_")}
     for name in ("MONGODB_URI", "REDIS_URL"):
@@ -25,6 +50,7 @@ def environ(tmp_path):
         "POCKETQUANT_DATA_DIR": str(tmp_path / "desk"),
         "POCKETQUANT_METRICS_PORT": "0",
         "POCKETQUANT_GRACE_S": "1",
+        "POCKETQUANT_NOTIFY": told[1],
     }
 
 
@@ -68,8 +94,11 @@ def until(look, what, seconds):
     return found
 
 
-def test_a_desk_is_started_read_stopped_and_continued(pq, up, tmp_path):
-    """Quotes, forming and closed bars come from the CLI; SIGTERM is exit 0; the bars go on where they stopped."""
+def test_a_desk_is_started_read_stopped_and_continued(pq, up, environ, told, tmp_path):
+    """Quotes, forming and closed bars come from the CLI; SIGTERM is exit 0; the bars go on where they stopped.
+
+    And a price alert set meanwhile reaches the user's own address.
+    """
     desk = up()
     until((tmp_path / "desk" / "run").exists, "the data folder", 20)
 
@@ -91,6 +120,10 @@ def test_a_desk_is_started_read_stopped_and_continued(pq, up, tmp_path):
     def forming(interval):
         bars = pq("bars", BTC, interval, "--state", "forming")
         return bars[0] if bars else None
+
+    subprocess.run([*PQ, "alert", "add", BTC, "above", "1"], env=environ, cwd=ROOT, check=True, timeout=60)
+    notice = until(lambda: [one for one in told[0] if BTC in one["message"]], "a notification", 30)[0]
+    assert notice["title"] == "PocketQuant: price_alert 1"
 
     minute = until(lambda: forming("1m"), "a forming minute", 30)
     assert minute["low"] <= minute["close"] <= minute["high"]

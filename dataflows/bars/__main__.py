@@ -61,7 +61,7 @@ def _work(settings: Settings, recovery: Recovery, ledger: Ledger, stop: threadin
     folders = settings.folders
     progress = Progress()
     notifier = Notifier([secret.get_secret_value() for secret in settings.notify])
-    served = metrics.Metrics()
+    served = metrics.Metrics("bars")
 
     def report(level: Any, name: str, text: str) -> None:
         getattr(logs.logger(), level)(name, text=text)

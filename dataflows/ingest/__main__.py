@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import gc
-import os
 import random
 import signal
 import sys
@@ -74,6 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
             tradingview_token=token.get_secret_value() if (token := settings.tradingview.token) else None,
             config=folders.config,
             say=_say,
+            contracts=settings.okx_contracts,
         )
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_work(settings, feeds))
@@ -115,14 +115,14 @@ async def _work(settings: Settings, feeds: list[Feed]) -> None:
         with JournalReader(folders.journal, _warn_of_corruption) as reader:
             memory = recall(memory_path, reader, journal.streams, journal.last_seq, contiguous)
 
-        served = metrics.Metrics()
+        served = metrics.Metrics("ingest")
         clerk = Clerk(clerks_ledger, log)
         open_things.callback(clerk.close)
         notifier = Notifier([secret.get_secret_value() for secret in settings.notify])
         open_things.callback(notifier.close)
-        # A supervisor sends the ledger's events on; without one it is for this process to do.
-        notify = notifier.send if lifeline.SUPERVISOR_PID not in os.environ else lambda name, text: None  # noqa: ARG005
-        alarms = Alarms(clerk, log, time.time_ns, count=lambda name: served.alerts.labels(name).inc(), notify=notify)
+        alarms = Alarms(
+            clerk, log, time.time_ns, count=lambda name: served.alerts.labels(name).inc(), notify=notifier.send
+        )
         bell = open_things.enter_context(Doorbell(folders.doorbell))
         mailbox = Mailbox()
         ingest = Ingest(
