@@ -67,56 +67,66 @@ def fold(
     order = borrowed(order)
     heads = memory.heads(block)
     slots = memory.slot_of_id(block)
+    dues = memory.dues(block)
     if block.fresh:
         _start_afresh(block)
     # The caller has taken out what the last call wrote.
     block.bars_count = 0
     block.rejects_count = 0
     row = block.row
+    place = block.place
+    stage = block.stage
+    item = block.item
     while row < len(row_seq):
         seq = row_seq[row]
-        if block.stage == _TICKS:
+        if stage == _TICKS:
             stop = row_first_tick[row + 1]
-            place = block.place
-            while True:
+            while place < len(order) and order[np.uint64(place)] < stop:
                 place = _fold_inside(block, ticks, order, place, stop, seq)
-                if place == len(order) or order[place] >= stop:
+                if place == len(order) or order[np.uint64(place)] >= stop:
                     break
-                tick = ticks[order[place]]
+                tick = ticks[order[np.uint64(place)]]
                 slot = slots[tick.stream]
                 if slot == NOBODY:
                     block.unknown = tick.stream
                     return LOST
                 if heads[slot].active:
                     if _nearly_full(block):
-                        block.row = row
-                        block.place = place
-                        return FULL
-                    fold_aside(block, slot, tick, seq, order[place] - row_first_tick[row])
+                        return _pause(block, row, place, stage, item)
+                    fold_aside(block, slot, tick, seq, order[np.uint64(place)] - row_first_tick[row])
                 else:
                     block.unused += 1
                 place += 1
-            block.place = place
-            block.stage = _MARKS
-            block.item = row_first_mark[row]
-        if block.stage == _MARKS:
-            while block.item < row_first_mark[row + 1]:
-                mark = marks[block.item]
+            stage = _MARKS
+            item = row_first_mark[row]
+        if stage == _MARKS:
+            while item < row_first_mark[row + 1]:
+                mark = marks[item]
                 slot = slots[mark.stream]
                 if slot != NOBODY:
                     if _nearly_full(block):
-                        block.row = row
-                        return FULL
+                        return _pause(block, row, place, stage, item)
                     apply_mark(block, slot, mark, seq)
-                block.item += 1
-            block.stage = _BEAT
-            block.item = 0
-        if row_beat[row] and not _beat(block, domain, row_clock[row], seq):
-            block.row = row
-            return FULL
-        block.stage = _TICKS
+                item += 1
+            stage = _BEAT
+            item = 0
+        if row_beat[row] and domain < len(dues) and dues[domain] <= row_clock[row]:
+            item = _beat(block, domain, row_clock[row], seq, item)
+            if item < block.streams:
+                return _pause(block, row, place, stage, item)
+        stage = _TICKS
         row += 1
     return DONE
+
+
+@njit
+def _pause(block: Block, row: int, place: int, stage: int, item: int) -> int:
+    """Note where to continue."""
+    block.row = row
+    block.place = place
+    block.stage = stage
+    block.item = item
+    return FULL
 
 
 @njit
@@ -193,23 +203,30 @@ def _nearly_full(block: Block) -> bool:
 
 
 @njit
-def _beat(block: Block, domain: int, clock: int, seq: int) -> bool:
-    """Move every stream of a domain to a clock, in order of their ids; False if a buffer is nearly full."""
-    dues = memory.dues(block)
-    if domain >= len(dues) or clock < dues[domain]:
-        return True
+def _beat(block: Block, domain: int, clock: int, seq: int, first: int) -> int:
+    """Move every stream of a domain to a clock, in order of their ids.
+
+    Args:
+        block: The shard.
+        domain: Clock domain.
+        clock: ns.
+        seq: The journal row that beats.
+        first: How many streams were moved by a call before.
+
+    Returns:
+        How many streams were moved by now: fewer than there are if a buffer is nearly full.
+    """
     heads = memory.heads(block)
     by_id = memory.slots_by_id(block)
-    while block.item < len(by_id):
-        slot = by_id[block.item]
+    for item in range(first, len(by_id)):
+        slot = by_id[item]
         if heads[slot].domain == domain and heads[slot].due <= clock:
             if _nearly_full(block):
-                return False
+                return item
             advance(block, slot, clock, seq)
-        block.item += 1
     earliest = NEVER
     for slot in by_id:
         if heads[slot].domain == domain:
             earliest = min(earliest, heads[slot].due)
-    dues[domain] = earliest
-    return True
+    memory.dues(block)[domain] = earliest
+    return len(by_id)

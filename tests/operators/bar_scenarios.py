@@ -283,19 +283,21 @@ TICKS = st.tuples(
     STEPS, st.sampled_from([0, 0, 0, 1, 2, 2, 3]), LAGS, st.integers(-9, 9), st.integers(0, 9), st.integers(0, 3),
     st.booleans(),
 )  # fmt: skip
-MARKS = st.tuples(
-    STEPS,
-    st.sampled_from(
-        [
-            MarkKind.CLOCK, MarkKind.CLOCK, MarkKind.CLOCK, MarkKind.DOWN, MarkKind.UP, MarkKind.SUBSCRIBED,
-            MarkKind.DROPPED, MarkKind.GAP, MarkKind.GAP, MarkKind.DESIGNATED, MarkKind.FILE_START,
-        ]
-    ),
-    st.sampled_from([0, 1, 2, 3]),
-    st.integers(-400, 20),
-    st.integers(0, 300),
-)  # fmt: skip
-ROWS = st.one_of(st.lists(TICKS, min_size=1, max_size=6), st.lists(MARKS, min_size=1, max_size=3))
+SPAN_KINDS = [MarkKind.DOWN, MarkKind.UP, MarkKind.SUBSCRIBED, MarkKind.DROPPED, MarkKind.GAP, MarkKind.GAP]
+OTHER_KINDS = [MarkKind.CLOCK, MarkKind.CLOCK, MarkKind.CLOCK, MarkKind.DESIGNATED, MarkKind.FILE_START]
+
+
+def marks(stream: Any, kinds: list[MarkKind]) -> Any:
+    """(step, kind, stream, start of a span relative to its mark, length), in half seconds."""
+    return st.tuples(STEPS, st.sampled_from(kinds), stream, st.integers(-400, 20), st.integers(0, 300))
+
+
+MARKS = marks(st.sampled_from([0, 1, 2, 3]), SPAN_KINDS + OTHER_KINDS)
+FLAPS = st.sampled_from([0, 0, 1, 2]).flatmap(
+    lambda stream: st.lists(marks(st.just(stream), SPAN_KINDS), min_size=6, max_size=12)
+)
+"""More outages of one stream than are remembered."""
+ROWS = st.one_of(st.lists(TICKS, min_size=1, max_size=6), st.lists(MARKS, min_size=1, max_size=3), FLAPS)
 
 
 @st.composite
@@ -321,7 +323,7 @@ def journals(draw: Any) -> list[Row]:
                 )  # fmt: skip
             rows.append(ticks_row(seq, *ticks, domain=domain))
         else:
-            marks = []
+            noted = []
             for step, drawn, stream, offset, length in items:
                 makes = MarkKind.FILE_START if domain else MarkKind.DESIGNATED
                 kind = makes if drawn in {MarkKind.FILE_START, MarkKind.DESIGNATED} else drawn
@@ -334,6 +336,6 @@ def journals(draw: Any) -> list[Row]:
                 if kind == MarkKind.SUBSCRIBED:
                     first = ALWAYS
                 target = ALL_STREAMS if kind == MarkKind.CLOCK else stream if domain == 0 else 4 + stream % 2
-                marks.append((kind, target, time, first, last))
-            rows.append(marks_row(seq, *marks, domain=domain))
+                noted.append((kind, target, time, first, last))
+            rows.append(marks_row(seq, *noted, domain=domain))
     return rows

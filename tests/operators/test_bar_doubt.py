@@ -202,3 +202,22 @@ def test_a_file_makes_its_own_bars_by_its_own_clock():
         (4, old - 10 * SECOND, BarState.CLOSED, 5),
         (0, NOON, BarState.CLOSED, 6),
     ]
+
+
+def test_a_forgotten_outage_is_not_forgotten_by_the_bars_that_hold_it():
+    """Eight losses in 12:00, all forgotten when the ninth comes; that one turns out to have lasted no time at all."""
+    losses = (marks_row(n, (MarkKind.GAP, 0, sec(370 + n), sec(2 * n), sec(2 * n + 1))) for n in range(4, 12))
+    found = states(
+        START,
+        ticks_row(2, T(sec(1), 1.0), T(sec(300), 1.0)),
+        clock(3, sec(362)),
+        *losses,
+        down(20, sec(500)),
+        up(21, sec(500), sec(500)),
+        ticks_row(22, T(sec(1200), 1.0)),
+        clock(23, at("2024-05-16T00:00:02")),
+        intervals=(0, 4, 10),
+    )
+
+    assert found[-2:] == [("M30", 0, 1, "PARTIAL"), ("D1", -720, 1, "PARTIAL")]
+    assert [row for row in found if row[0] == "M1"] == [("M1", start, 1, "CLOSED") for start in (0, 5, 20)]
