@@ -111,6 +111,10 @@ class JournalReader:
                 return first
         return 0
 
+    def files(self) -> Iterator[DayFile]:
+        """Yield the files that can be opened, oldest first, each to be closed by the caller."""
+        return self._folder.files()
+
     def close(self) -> None:
         """Let go of the file. Reading on opens it again."""
         if self._file is not None:

@@ -8,7 +8,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from market.errors import DeskError
-from market.journal_rows import VERSION, RowValues, stream_of
+from market.journal_rows import VERSION, RowKind, RowValues, fault, stream_of
 from market.streams import Stream
 
 BUSY_S: Final = 5.0
@@ -158,6 +158,23 @@ class DayFile:
             ValueError: One of them is damaged.
         """
         return tuple(stream_of(row) for row in self._connection.execute("SELECT * FROM streams ORDER BY id"))
+
+    def clocks(self) -> dict[int, tuple[int, int, int, int]]:
+        """Per domain the number and clock of its first and of its last ticks or marks row, as last noted."""
+        found = self._connection.execute("SELECT domain, first_seq, first_clock, last_seq, last_clock FROM clocks")
+        return {domain: (first, began, last, ended) for domain, first, began, last, ended in found}
+
+    def row_from(self, seq: int, domain: int) -> RowValues | None:
+        """The first intact ticks or marks row of a domain at or after `seq`; None if there is none."""
+        found = self._connection.execute(
+            "SELECT seq, kind, domain, clock, count, payload, checksum FROM rows"
+            " WHERE seq >= ? AND domain = ? AND kind <> ? ORDER BY seq",
+            (seq, domain, RowKind.QUOTES),
+        )
+        try:
+            return next((row for row in found if fault(row) is None), None)
+        finally:
+            found.close()
 
     def query(self, sql: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
         """Run one of a reader's own queries."""
