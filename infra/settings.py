@@ -22,7 +22,7 @@ from pydantic_settings import (
 from infra.folders import Folders
 from infra.lifeline import SUPERVISOR_PID
 from market.errors import DeskError
-from market.symbols import parse_symbol
+from market.spelling import read_symbol
 
 PREFIX: Final = "POCKETQUANT_"
 FEEDS: Final = ("auto", "sim", "kraken", "coinbase", "binance", "okx", "tradingview")
@@ -88,6 +88,8 @@ class Settings(BaseSettings):
     """Symbols whose pre-market and after-hours ticks enter bars."""
     designated: dict[str, str] = {}
     """Which feed makes a symbol's bars where two carry it: `"KRAKEN:BTCUSD" = "kraken"`."""
+    okx_contracts: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Value of one contract (the venue's `ctVal`) of each OKX swap or future followed: `"BTC-USDT-SWAP" = 0.01`."""
 
     grace_s: float = Field(default=2.0, ge=0, le=60)
     """How long after its end a bar stays open, by the journal's clock."""
@@ -125,7 +127,16 @@ class Settings(BaseSettings):
     @field_validator("symbols", "negative_prices", "extended_hours")
     @classmethod
     def _symbols(cls, value: list[str]) -> list[str]:
-        return [str(parse_symbol(text)) for text in value]
+        return [str(read_symbol(text)) for text in value]
+
+    @field_validator("designated")
+    @classmethod
+    def _designated(cls, value: dict[str, str]) -> dict[str, str]:
+        for feed in value.values():
+            if feed not in FEEDS[1:]:
+                msg = f"feed {feed!r} is none of {' '.join(FEEDS[1:])}"
+                raise ValueError(msg)
+        return {str(read_symbol(text)): feed for text, feed in value.items()}
 
     @field_validator("feeds")
     @classmethod

@@ -129,6 +129,22 @@ def canonical(symbol: Symbol) -> Symbol:
     return symbol._replace(ticker=_plain_ticker(symbol))
 
 
+def read_symbol(text: str) -> Symbol:
+    """What a user wrote, by the desk's one name for it; a ticker that is no pair of its venue stays as it is.
+
+    Raises:
+        SymbolError: The text is not `EXCHANGE:TICKER`.
+
+    >>> str(read_symbol("kraken:xbtusd")), str(read_symbol("KRAKEN:ANY"))
+    ('KRAKEN:BTCUSD', 'KRAKEN:ANY')
+    """
+    symbol = parse_symbol(text)
+    try:
+        return canonical(symbol)
+    except SymbolError:
+        return symbol
+
+
 def split_pair(ticker: str, venue: str) -> tuple[str, str]:
     """Base and quote of a joined pair: the longest quote in the venue's table that leaves a base.
 

@@ -8,7 +8,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from market.intervals import NAMES, Interval, IntervalError, parse_interval
-from market.symbols import Symbol, SymbolError, parse_symbol
+from market.spelling import read_symbol
+from market.symbols import Symbol, SymbolError
 from pocketquant.output import FORMATS, Format, Records, write
 from pocketquant.times import TimeError, parse_time
 
@@ -19,7 +20,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class SymbolType(click.ParamType[Symbol]):
-    """`EXCHANGE:TICKER` in any case."""
+    """`EXCHANGE:TICKER` in any case and any spelling of its venue: one instrument has one name."""
 
     name = "symbol"
 
@@ -28,7 +29,7 @@ class SymbolType(click.ParamType[Symbol]):
         if isinstance(value, Symbol):
             return value
         try:
-            return parse_symbol(value)
+            return read_symbol(value)
         except SymbolError as error:
             self.fail(str(error), param, ctx)
 

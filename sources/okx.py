@@ -260,7 +260,10 @@ class OkxFeed:
         for symbol in symbols:
             name = to_venue(symbol, self.name)
             if name.count("-") > 1 and name not in self._contracts:
-                msg = f"symbol {symbol} is traded in contracts; set the value of one of {name} (ctVal) in `contracts`"
+                msg = (
+                    f"symbol {symbol} is traded in contracts; set the value of one (ctVal) in the settings: "
+                    f'`[okx_contracts]` and `"{name}" = 0.01`, or what it is'
+                )
                 raise DeskError(msg)
         return self._requests("subscribe", symbols)
 

@@ -1,11 +1,12 @@
 """From the names of feeds to feeds, and from symbols to the feeds that serve them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from dataflows.ingest.probe import choose_feed
 from dataflows.ingest.roster import FIRST_SYMBOLS
 from market.errors import DeskError
+from market.spelling import read_symbol
 from market.symbols import Symbol, parse_symbol
 from sinks.ledger import Ledger
 from sources.feed import Feed
@@ -21,6 +22,7 @@ def make_feeds(
     tradingview_token: str | None,
     config: Path,
     say: Callable[[str], None],
+    contracts: Mapping[str, float] | None = None,
     choose: Callable[[], str] = choose_feed,
 ) -> list[Feed]:
     """Make the feeds of these names; nothing is connected yet, but for `auto`, which tries who can be reached.
@@ -32,6 +34,7 @@ def make_feeds(
         tradingview_token: Pasted by the user; None for the anonymous one.
         config: The settings file, for the error's text.
         say: Told what a user has to know of a feed: terms, prices that are made up.
+        contracts: Value of one contract of each of OKX's swaps and futures, by the venue's name.
         choose: What `auto` means.
 
     Raises:
@@ -57,6 +60,8 @@ def make_feeds(
                 raise DeskError(msg)
             say("prices are SIMULATED: they are made up, and kept under exchange SIM")
             feeds.append(make_feed(name, urls=[simulated_url]))
+        elif name == "okx":
+            feeds.append(make_feed(name, contracts=contracts or {}))
         else:
             feeds.append(make_feed(name))
     return feeds
@@ -93,7 +98,7 @@ def first_subscriptions(ledger: Ledger, feeds: Sequence[Feed], symbols: Sequence
         SymbolError: A symbol has another form.
     """
     for text in symbols:
-        symbol = parse_symbol(text)
+        symbol = read_symbol(text)
         ledger.subscribe(symbol, feed_of(symbol, feeds).name, now_ns)
     known = {subscription.feed for subscription in ledger.subscriptions(active=None)}
     for feed in feeds:

@@ -48,6 +48,7 @@ def subscribe(symbols: tuple[Symbol, ...], *, feed: str | None, makes_bars: bool
     for symbol in symbols:
         options.check_exchange(symbol)
         chosen[symbol] = _feed(symbol, running, feed)
+        _check_spelling(symbol, chosen[symbol])
     settings.folders.create()
     with Ledger(settings.folders.desk) as ledger:
         for symbol, name in chosen.items():
@@ -120,6 +121,17 @@ def _feed(symbol: Symbol, running: list[str], asked: str | None) -> str:
     try:
         return feed_for(symbol, asked=asked)
     except DeskError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _check_spelling(symbol: Symbol, feed: str) -> None:
+    """Refuse what the feed could not ask its venue for."""
+    from market.spelling import to_venue
+    from market.symbols import SymbolError
+
+    try:
+        to_venue(symbol, feed)
+    except SymbolError as error:
         raise click.UsageError(str(error)) from error
 
 

@@ -58,6 +58,9 @@ def test_stores_are_embedded_until_an_address_is_set(tmp_path):
         ("feeds = ['nasdaq']", {}, ["desk.toml", "feeds", "'nasdaq'", "kraken"]),
         ("feeds = ['sim', 'kraken']", {}, ["desk.toml", "feeds", "never mixed"]),
         ("symbols = ['BTC']", {}, ["desk.toml", "symbols", "'BTC'", "EXCHANGE:TICKER"]),
+        ("[designated]\n'KRAKEN:BTCUSD' = 'bloomberg'", {}, ["desk.toml", "designated", "'bloomberg'", "kraken"]),
+        ("[designated]\nBTC = 'kraken'", {}, ["desk.toml", "designated", "'BTC'", "EXCHANGE:TICKER"]),
+        ("[okx_contracts]\n'BTC-USDT-SWAP' = 0", {}, ["desk.toml", "okx_contracts", "greater than 0"]),
         ("grace_s = = 1", {}, ["desk.toml", "not TOML"]),
         ("", {"POCKETQUANT_GRACE": "1"}, ["POCKETQUANT_GRACE ", "sets nothing", "POCKETQUANT_GRACE_S"]),
         ("", {"POCKETQUANT_GRACE_S": "x"}, ["variable POCKETQUANT_GRACE_S", "number", "'x'"]),
@@ -73,6 +76,14 @@ def test_a_wrong_setting_is_one_line_that_names_it(tmp_path, toml, environ, name
     text = str(caught.value)
     assert "\n" not in text
     assert [name for name in names if name not in text] == []
+
+
+def test_a_symbol_in_the_settings_has_the_desks_name(tmp_path):
+    toml = "symbols = ['kraken:xbt/usd']\n[designated]\n'KRAKEN:XBTUSD' = 'kraken'"
+
+    settings = load_settings(tmp_path, write(tmp_path, toml), {})
+
+    assert (settings.symbols, settings.designated) == (["KRAKEN:BTCUSD"], {"KRAKEN:BTCUSD": "kraken"})
 
 
 def test_a_config_that_is_not_there_is_named(tmp_path):

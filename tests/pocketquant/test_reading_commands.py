@@ -257,6 +257,17 @@ def test_subscriptions_are_kept(pq, desk):
     assert [(row["exchange"], row["subscribed"]) for row in rows] == [("KRAKEN", False), ("SIM", True)]
 
 
+def test_two_spellings_are_one_subscription(pq, desk):
+    """Or its ticks would come twice, and make the bars of two symbols."""
+    for name in ("KRAKEN:XBTUSD", "kraken:btc/usd", "KRAKEN:XXBTZUSD"):
+        answer = pq("subscribe", name, "--data-dir", desk)
+        assert (answer.code, answer.err) == (0, "KRAKEN:BTCUSD is followed on feed kraken, from the next `pq up` on\n")
+    assert pq("subscribe", "KRAKEN:ANY", "--data-dir", desk).code == 2
+    rows = pq("symbols", "--json", "--data-dir", desk).json()
+    assert [row["symbol"] for row in rows if row["exchange"] == "KRAKEN"] == ["BTCUSD"]
+    assert pq("unsubscribe", "KRAKEN:XBTUSD", "--data-dir", desk).code == 0
+
+
 def test_nothing_found_is_an_empty_list_and_a_sentence(pq, desk):
     """Exit 0: the question was fine."""
     span = pq("bars", "SIM:BTCUSD", "1m", "--end", "2020-01-01", "--json", "--data-dir", desk)

@@ -60,7 +60,7 @@ def test_contracts_become_base_units():
 
 
 def test_a_contract_of_unknown_value_is_not_subscribed():
-    with pytest.raises(DeskError, match=r"OKX:BTCUSDT\.P is traded in contracts; set the value .* BTC-USDT-SWAP"):
+    with pytest.raises(DeskError, match=r"OKX:BTCUSDT\.P is traded in contracts; set the value .*BTC-USDT-SWAP"):
         OkxFeed().subscribe([BTC, SWAP])
 
 
