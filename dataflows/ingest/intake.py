@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from dataflows.ingest.alarms import Alarms
@@ -11,13 +12,15 @@ from dataflows.ingest.outages import Change, Outages
 from dataflows.ingest.price_watch import PriceWatch
 from dataflows.ingest.received_clock import ReceivedClock
 from dataflows.ingest.recorder import Recorder
+from market.spelling import from_venue
 from market.streams import FeedKind, Stream
+from market.symbols import SymbolError, parse_symbol
 from market.ticks import TICK
 from operators.clock_skew import ClockSkew
 from operators.dedupe import Dedupe
 from operators.quotes import Conflation
 from operators.trade_gaps import TradeGaps
-from operators.validate import QuoteRow, Reject, Rules, TickRow, check_quotes, check_rows
+from operators.validate import QuoteRow, Reason, Reject, Rules, TickRow, check_quotes, check_rows
 from sinks.ledger import Reject as LedgerReject
 
 DETAIL_MAX: Final = 2000
@@ -147,7 +150,7 @@ class Intake:
         if alarm is None:
             self._log.debug(event, feed=self.feed, text=detail)
         else:
-            symbol = detail.partition(" ")[0] if event == "symbol_mute" else None
+            symbol = self._named(detail.partition(" ")[0]) if event in {"symbol_mute", "refused"} else None
             self._alarms.sound(alarm, f"{self.feed}: {detail}", feed=self.feed, symbol=symbol)
 
     def exists(self, stream: int, trade_id: int) -> None:
@@ -207,12 +210,24 @@ class Intake:
         self._recorder.quotes(rows)
         self.quotes += len(rows)
 
+    def _named(self, text: str) -> str | None:
+        """The symbol that the venue or the connection loop names; None where it is none that this feed follows."""
+        for read in (parse_symbol, lambda name: from_venue(name, self.feed)):
+            with suppress(SymbolError):
+                symbol = read(text)
+                if any(stream.feed == self.feed and stream.symbol == symbol for stream in self._streams()):
+                    return str(symbol)
+        return None
+
     def _refuse(self, rows: Sequence[TickRow | QuoteRow], refused: Sequence[Reject]) -> None:
         for index, reason in refused:
             row = rows[index]
             is_tick = len(row) == _TICK_FIELDS
             place = int(row[6] if is_tick else row[7])
             stream = self._streams()[place] if 0 <= place < len(self._streams()) else None
+            if reason is Reason.EVENT_TIME_IN_FUTURE:
+                # Where the clock is so wrong that nothing passes, the alarm says why.
+                self.skew.add(row[0], row[1])
             self._note_reject(str(reason), f"{'tick' if is_tick else 'quote'} {row!r}", stream)
 
     def _note_reject(self, reason: str, detail: str, stream: Stream | None) -> None:

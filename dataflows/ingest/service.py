@@ -22,7 +22,6 @@ from dataflows.ingest.recorder import LIVE, Recorder
 from dataflows.ingest.roster import Roster, roster
 from market.errors import DeskError
 from market.sessions import calendar_name
-from market.spelling import to_venue
 from market.streams import Stream
 from market.symbols import Symbol, SymbolError
 from operators.validate import Rules
@@ -288,7 +287,8 @@ class Ingest:
     def _servable(self, name: str, symbol: Symbol) -> bool:
         """Whether a feed can carry a symbol and bars of it can be made; told once if not."""
         try:
-            to_venue(symbol, name)
+            # What it would send is not sent here: a feed refuses what it cannot carry, contracts of unknown size say.
+            self.live[name].feed.subscribe([symbol])
             calendar_name(symbol, extended=symbol in self.rulebook.extended)
         except (SymbolError, DeskError) as error:
             self._tell_once(symbol, "subscription_refused", str(error))

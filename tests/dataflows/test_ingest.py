@@ -140,7 +140,7 @@ class Journaled:
 class Desk:
     """Ingest in this process, with a real journal and ledger."""
 
-    def __init__(self, folder, url, *, journal=JournalWriter, symbols=SYMBOLS, **limits):
+    def __init__(self, folder, url, *, journal=JournalWriter, symbols=SYMBOLS, others=(), **limits):
         self.folder = folder
         self.url = url
         self.open_things = ExitStack()
@@ -157,7 +157,7 @@ class Desk:
         self.open_things.callback(clerk.close)
         feed = make_feed("sim", urls=[f"{url}/kraken"], limits=replace(SIM_LIMITS, **limits))
         self.ingest = Ingest(
-            [feed],
+            [feed, *others],
             journal=self.journal,
             memory=memory,
             memory_path=folder / "memory",
@@ -319,6 +319,36 @@ async def test_symbols_come_and_go_within_a_second_on_the_same_connection(exchan
     assert len(desk.live.lanes) == 1
     with Ledger(tmp_path / "desk.sqlite") as ledger:
         assert [gap for gap in ledger.gaps() if gap.reason != "trade_ids"] == []
+
+
+@asynchronous
+async def test_what_a_venue_or_a_feed_refuses_is_named_symbol_by_symbol_and_the_rest_goes_on(exchange, tmp_path):
+    """A contract whose value is unknown is refused by the feed itself, which must not end the desk."""
+    okx = make_feed("okx", urls=["ws://127.0.0.1:1"])
+    desk = Desk(tmp_path, exchange, others=[okx])
+    wanted = [(Symbol("OKX", "BTCUSDT.P"), "okx"), (Symbol("SIM", "ADAUSD"), "sim"), (Symbol("SIM", "AVAXUSD"), "sim")]
+    async with desk.working():
+        with Ledger(tmp_path / "desk.sqlite") as user:
+            for symbol, feed in wanted:
+                user.subscribe(symbol, feed, time.time_ns())
+
+            def refused():
+                return {event.symbol for event in user.events() if event.name == "subscription_refused"}
+
+            await soon(lambda: len(refused()) == len(wanted))
+            await desk.more(50)
+            assert refused() == {str(symbol) for symbol, _ in wanted}
+
+
+@asynchronous
+async def test_a_clock_that_is_so_wrong_that_nothing_passes_is_an_alarm_too(exchange, tmp_path):
+    desk = Desk(tmp_path, exchange)
+    async with desk.working():
+        await desk.more(50)
+        assert not desk.intake.skew.verdict().alarm
+        await desk.fault("clock_jump", seconds=100, duration_s=30)
+        await soon(lambda: desk.intake.rejects["event_time_in_future"] > 300)
+        assert desk.intake.skew.verdict().alarm
 
 
 @asynchronous
