@@ -111,7 +111,7 @@ class SqliteBars:
     ) -> "pl.DataFrame":
         """See `BarStore.read`."""
         with self._reading() as db:
-            return sqlite_reads.read(db, symbol, interval, start, end, limit, states, as_of, newest_first)
+            return sqlite_reads.read(db, self._path, symbol, interval, start, end, limit, states, as_of, newest_first)
 
     def series(self) -> list[Series]:
         """See `BarStore.series`."""

@@ -1,9 +1,9 @@
 """The SQLite file of the bar store: its schema, how it is opened, what its errors mean, and its checkpoints.
 
-**Layout.** A bar's row id packs its key: block, series, place in the block. A block is a stretch of time (a day of
-minute bars, a month of hours, 10,000 days of days and longer), so bars that are written together lie together whatever
-their symbol, and a series is read as one run a block. Measured against a tree ordered by series alone, that is a fifth
-more bars a second, and it does not slow down as the file grows.
+**Layout.** A bar's row id packs its key: block, series, place in the block. A block is a stretch of time (an hour of
+minute bars, a day of hourly ones), so bars that are written together lie together whatever their symbol, and a series
+is read as one run a block. In a tree ordered by series alone every series has a last page of its own to be written, all
+of them at each full hour: it writes several times the bytes and slows down as the file grows.
 """
 
 import sqlite3
@@ -25,28 +25,30 @@ APPLICATION_ID: Final = 0x50514253
 LAYOUT: Final = 1
 """Version of the schema, in `user_version`."""
 
-DAY_MINUTES: Final = 1440
-OFFSET_BITS: Final = 24
+HOUR_MINUTES: Final = 60
+OFFSET_BITS: Final = 20
 """A row's place in its block: minutes from the block's begin to the bar's start."""
 INTERVAL_BITS: Final = 4
 SYMBOL_BITS: Final = 16
-DAY_SHIFT: Final = OFFSET_BITS + INTERVAL_BITS + SYMBOL_BITS
+BLOCK_SHIFT: Final = OFFSET_BITS + INTERVAL_BITS + SYMBOL_BITS
 
 _WAL_LIMIT_BYTES: Final = 16 << 20
 _WAL_BEHIND_BYTES: Final = 128 << 20
 
 
-def _block_days(interval: Interval) -> int:
-    if interval < Interval.H1:
+def _block_hours(interval: Interval) -> int:
+    if interval < Interval.M15:
         return 1
-    return 30 if interval.intraday else 10_000
+    if interval < Interval.H1:
+        return 4
+    return 24 if interval.intraday else 720 * 24
 
 
-BLOCK_DAYS: Final = tuple(_block_days(interval) for interval in INTERVALS)
-"""Length of a block by interval, in days since 1970."""
+BLOCK_HOURS: Final = tuple(_block_hours(interval) for interval in INTERVALS)
+"""Length of a block by interval; blocks are counted from 1970. Minutes in the longest fit `OFFSET_BITS`."""
 
-BLOCK_DAYS_ARRAY: Final = np.array(BLOCK_DAYS, dtype=np.int64)
-"""`BLOCK_DAYS` for indexing by a column of intervals."""
+BLOCK_HOURS_ARRAY: Final = np.array(BLOCK_HOURS, dtype=np.int64)
+"""`BLOCK_HOURS` for indexing by a column of intervals."""
 
 _INTERVAL_NAME: Final = " ".join(f"WHEN {place} THEN '{name}'" for place, name in enumerate(NAMES))
 
@@ -56,14 +58,14 @@ _BAR_COLUMNS: Final = """
     volume REAL NOT NULL, notional REAL, trades INTEGER NOT NULL,
     state INTEGER NOT NULL, source INTEGER NOT NULL, revision INTEGER NOT NULL, updated_at INTEGER NOT NULL"""
 
-_MINUTE: Final = f"(b.key >> {DAY_SHIFT}) * {DAY_MINUTES} + (b.key & {(1 << OFFSET_BITS) - 1})"
+_MINUTE: Final = f"(b.key >> {BLOCK_SHIFT}) * {HOUR_MINUTES} + (b.key & {(1 << OFFSET_BITS) - 1})"
 
 SCHEMA: Final = f"""
 CREATE TABLE symbols (id INTEGER PRIMARY KEY, exchange TEXT NOT NULL, symbol TEXT NOT NULL, UNIQUE (exchange, symbol));
 CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 -- Which blocks a series (symbol << 4 | interval) has bars in.
-CREATE TABLE blocks (series INTEGER NOT NULL, day INTEGER NOT NULL, PRIMARY KEY (series, day)) WITHOUT ROWID;
--- The bars that are shown: key = day << 44 | series << 24 | minutes into the block.
+CREATE TABLE blocks (series INTEGER NOT NULL, hour INTEGER NOT NULL, PRIMARY KEY (series, hour)) WITHOUT ROWID;
+-- The bars that are shown: key = hour << 40 | series << 20 | minutes into the block that begins with that hour.
 CREATE TABLE bar_rows (key INTEGER PRIMARY KEY, {_BAR_COLUMNS});
 -- Logged versions that are not shown (any more): what reads as of a moment look at.
 CREATE TABLE superseded (key INTEGER NOT NULL, {_BAR_COLUMNS},
@@ -74,7 +76,7 @@ CREATE TABLE bar_revisions (id INTEGER PRIMARY KEY, writer TEXT NOT NULL, first_
     known_from INTEGER NOT NULL, known_to INTEGER NOT NULL, names BLOB NOT NULL, body BLOB NOT NULL,
     prev_hash BLOB NOT NULL, hash BLOB NOT NULL, UNIQUE (writer, first_seq));
 CREATE TABLE writers (writer TEXT PRIMARY KEY, last_seq INTEGER NOT NULL, hash BLOB NOT NULL, upto INTEGER NOT NULL);
--- For people: the bars with names and ISO times.
+-- For people: the bars with names and ISO times. Pinned joins: by symbol, then interval, then time.
 CREATE VIEW bars AS SELECT s.exchange, s.symbol, CASE k.series & {(1 << INTERVAL_BITS) - 1} {_INTERVAL_NAME} END
     AS interval, strftime('%Y-%m-%dT%H:%M:%SZ', ({_MINUTE}) * 60, 'unixepoch') AS start,
     strftime('%Y-%m-%dT%H:%M:%SZ', ({_MINUTE} + b.minutes) * 60, 'unixepoch') AS "end",
@@ -85,10 +87,10 @@ CREATE VIEW bars AS SELECT s.exchange, s.symbol, CASE k.series & {(1 << INTERVAL
     strftime('%Y-%m-%dT%H:%M:%S', b.updated_at / 1000000000, 'unixepoch')
     || printf('.%09dZ', b.updated_at % 1000000000) AS updated_at
     FROM symbols s
-    JOIN blocks k ON k.series BETWEEN s.id << {INTERVAL_BITS} AND (s.id << {INTERVAL_BITS}) + 12
-    JOIN bar_rows b ON b.key BETWEEN (k.day << {DAY_SHIFT}) + (k.series << {OFFSET_BITS})
-        AND (k.day << {DAY_SHIFT}) + (k.series << {OFFSET_BITS}) + {(1 << OFFSET_BITS) - 1}
-    JOIN sources f ON f.id = b.source;
+    CROSS JOIN blocks k ON k.series BETWEEN s.id << {INTERVAL_BITS} AND (s.id << {INTERVAL_BITS}) + 12
+    CROSS JOIN bar_rows b ON b.key BETWEEN (k.hour << {BLOCK_SHIFT}) + (k.series << {OFFSET_BITS})
+        AND (k.hour << {BLOCK_SHIFT}) + (k.series << {OFFSET_BITS}) + {(1 << OFFSET_BITS) - 1}
+    CROSS JOIN sources f ON f.id = b.source;
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {LAYOUT};
 """

@@ -2,36 +2,42 @@
 
 import sqlite3
 from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from market.bars import BAR, BarState
-from market.intervals import MINUTE_NS, Interval
+from market.intervals import MINUTE_NS, MINUTES, Interval
 from market.symbols import Symbol
 from sinks.bar_frame import bar_frame
 from sinks.bar_store import Series
-from sinks.sqlite_file import DAY_MINUTES, DAY_SHIFT, INTERVAL_BITS, OFFSET_BITS
-from sinks.sqlite_rows import block_day, fetch
+from sinks.sqlite_file import BLOCK_HOURS, BLOCK_SHIFT, HOUR_MINUTES, INTERVAL_BITS, OFFSET_BITS
+from sinks.sqlite_rows import block_hour, fetch
 from sinks.upsert_rule import best_of_each
 
 if TYPE_CHECKING:
     import polars as pl
 
+_MANY: Final = 50_000
+"""Bars from which on a read is a long one."""
+
+_TIMEOUT_S: Final = 10.0
 _FIRST_MINUTE: Final = -(2**63) // MINUTE_NS
 _LAST_MINUTE: Final = 2**63 // MINUTE_NS
 
 # One run of keys a block, newest block first; the join is pinned so that rows come in the order of time without a sort.
-_RUNS: Final = f"""FROM (SELECT day, (day << {DAY_SHIFT}) + (:series << {OFFSET_BITS}) AS first FROM blocks
-    WHERE series = :series AND day BETWEEN :first_day AND :last_day) k
-    CROSS JOIN {{table}} b ON b.key >= k.first + max(0, :from - k.day * {DAY_MINUTES})
-    AND b.key < k.first + min({1 << OFFSET_BITS}, :to - k.day * {DAY_MINUTES})"""
-_NEWEST: Final = "ORDER BY k.day DESC, b.key DESC"
+_RUNS: Final = f"""FROM (SELECT hour, (hour << {BLOCK_SHIFT}) + (:series << {OFFSET_BITS}) AS first FROM blocks
+    WHERE series = :series AND hour BETWEEN :first_hour AND :last_hour) k
+    CROSS JOIN {{table}} b ON b.key >= k.first + max(0, :from - k.hour * {HOUR_MINUTES})
+    AND b.key < k.first + min({1 << OFFSET_BITS}, :to - k.hour * {HOUR_MINUTES})"""
+_NEWEST: Final = "ORDER BY k.hour DESC, b.key DESC"
 
 
 def read(
     db: sqlite3.Connection,
+    path: Path,
     symbol: Symbol,
     interval: Interval,
     start: int | None,
@@ -54,22 +60,22 @@ def read(
     if row is not None and wanted and first < last and (limit is None or limit > 0):
         bounds: dict[str, Any] = {
             "series": int(row[0]) << INTERVAL_BITS | interval,
-            "first_day": block_day(interval, first),
-            "last_day": block_day(interval, last),
+            "first_hour": block_hour(interval, first),
+            "last_hour": block_hour(interval, last),
             "from": first,
             "to": last,
             "limit": -1 if limit is None else limit,
             "as_of": as_of,
         }
-        rows = _shown(db, bounds, wanted) if as_of is None else _known(db, bounds, wanted, limit)
+        rows = _shown(db, path, bounds, wanted) if as_of is None else _known(db, bounds, wanted, limit)
     return bar_frame(symbol, interval, rows if newest_first else rows[::-1], sources)
 
 
 def series(db: sqlite3.Connection) -> list[Series]:
     """See `BarStore.series`."""
-    low = f"(k.day << {DAY_SHIFT}) + (k.series << {OFFSET_BITS})"
+    low = f"(k.hour << {BLOCK_SHIFT}) + (k.series << {OFFSET_BITS})"
     run = f"FROM bar_rows b WHERE b.key >= {low} AND b.key < {low} + {1 << OFFSET_BITS}"
-    minute = f"k.day * {DAY_MINUTES} + (SELECT {{pick}}(b.key) {run}) - ({low})"
+    minute = f"k.hour * {HOUR_MINUTES} + (SELECT {{pick}}(b.key) {run}) - ({low})"
     found = db.execute(
         f"SELECT s.exchange, s.symbol, series & {(1 << INTERVAL_BITS) - 1}, sum(n), min(first), max(last) FROM (SELECT "
         f"k.series, (SELECT count(*) {run}) AS n, {minute.format(pick='min')} AS first, "
@@ -82,9 +88,28 @@ def series(db: sqlite3.Connection) -> list[Series]:
     ]
 
 
-def _shown(db: sqlite3.Connection, bounds: dict[str, Any], wanted: set[BarState]) -> NDArray[np.void]:
-    where = _states(wanted)
-    return fetch(db, f"{_RUNS.format(table='bar_rows')} WHERE {where} {_NEWEST} LIMIT :limit", bounds)[1]
+def _shown(db: sqlite3.Connection, path: Path, bounds: dict[str, Any], wanted: set[BarState]) -> NDArray[np.void]:
+    source = f"{_RUNS.format(table='bar_rows')} WHERE {_states(wanted)} {_NEWEST} LIMIT :limit"
+    if _many(db, bounds):
+        # Importing and loading what makes a long read quick would make a short one slow.
+        from sinks.sqlite_columns import SELECTED, read_bars
+
+        values = {name: value for name, value in bounds.items() if value is not None}
+        rows = read_bars(path, f"SELECT {SELECTED} {source}", values, timeout_s=_TIMEOUT_S)
+        if rows is not None:
+            return rows
+    return fetch(db, source, bounds)[1]
+
+
+def _many(db: sqlite3.Connection, bounds: dict[str, Any]) -> bool:
+    """Whether a read is likely to be a long one."""
+    if 0 <= bounds["limit"] < _MANY:
+        return False
+    count = "SELECT count(*) FROM blocks WHERE series = :series AND hour BETWEEN :first_hour AND :last_hour"
+    length = BLOCK_HOURS[bounds["series"] & (1 << INTERVAL_BITS) - 1] * HOUR_MINUTES
+    minutes = MINUTES[bounds["series"] & (1 << INTERVAL_BITS) - 1] or 24 * HOUR_MINUTES
+    blocks = int(db.execute(count, bounds).fetchone()[0])
+    return bool(blocks * (length // minutes) >= _MANY)
 
 
 def _known(

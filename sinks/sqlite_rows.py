@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from market.bars import BAR
 from market.intervals import MINUTE_NS, Interval
-from sinks.sqlite_file import BLOCK_DAYS, BLOCK_DAYS_ARRAY, DAY_MINUTES, DAY_SHIFT, INTERVAL_BITS, OFFSET_BITS
+from sinks.sqlite_file import BLOCK_HOURS, BLOCK_HOURS_ARRAY, BLOCK_SHIFT, HOUR_MINUTES, INTERVAL_BITS, OFFSET_BITS
 
 CHUNK: Final = 100
 """Rows in one statement. Fewer pay for more statements; more gain nothing (measured)."""
@@ -24,38 +24,38 @@ _ROW: Final = "(" + ",".join("?" * len(COLUMNS)) + ")"
 _REPLACED: Final = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[1:])
 
 # Everything is fetched as a float64, so that one flat pass makes the array: an int64 of nanoseconds would lose its last
-# digits, hence two columns for it; a key is a day, a series and a place, each of them small.
+# digits, hence two columns for it; a key is an hour, a series and a place, each of them small.
 _FETCHED: Final = (
-    f"b.key >> {DAY_SHIFT}, b.key & {(1 << DAY_SHIFT) - 1}, b.minutes, b.open, b.high, b.low, b.close, b.volume, "
+    f"b.key >> {BLOCK_SHIFT}, b.key & {(1 << BLOCK_SHIFT) - 1}, b.minutes, b.open, b.high, b.low, b.close, b.volume, "
     "ifnull(b.notional, 9e999), b.trades, b.state, b.source, b.revision, "
     f"b.updated_at / {_SECOND_NS}, b.updated_at % {_SECOND_NS}"
 )
 _WIDTH: Final = 15
 
 
-def block_day(interval: Interval, minute: int) -> int:
-    """The day (since 1970) on which the block of a bar begins.
+def block_hour(interval: Interval, minute: int) -> int:
+    """The hour (since 1970) with which the block of a bar begins.
 
     Args:
         interval: The bar's.
         minute: The bar's start in minutes since 1970.
     """
-    length = BLOCK_DAYS[interval]
-    return minute // DAY_MINUTES // length * length
+    length = BLOCK_HOURS[interval]
+    return minute // HOUR_MINUTES // length * length
 
 
 def pack_keys(series: NDArray[np.int64], rows: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Keys of bars, and the key of the first place of each one's block (which tells series and block)."""
     minute = rows["start"] // MINUTE_NS
-    length = BLOCK_DAYS_ARRAY[rows["interval"]]
-    day = minute // DAY_MINUTES // length * length
-    block = (day << DAY_SHIFT) + (series << OFFSET_BITS)
-    return block + (minute - day * DAY_MINUTES), block
+    length = BLOCK_HOURS_ARRAY[rows["interval"]]
+    hour = minute // HOUR_MINUTES // length * length
+    block = (hour << BLOCK_SHIFT) + (series << OFFSET_BITS)
+    return block + (minute - hour * HOUR_MINUTES), block
 
 
 def unpack_block(block: int) -> tuple[int, int]:
-    """Series and day of a block, from the key of its first place."""
-    return block >> OFFSET_BITS & ((1 << DAY_SHIFT - OFFSET_BITS) - 1), block >> DAY_SHIFT
+    """Series and hour of a block, from the key of its first place."""
+    return block >> OFFSET_BITS & ((1 << BLOCK_SHIFT - OFFSET_BITS) - 1), block >> BLOCK_SHIFT
 
 
 def insert(db: sqlite3.Connection, keys: NDArray[np.int64], rows: NDArray[np.void]) -> tuple[int, NDArray[np.int64]]:
@@ -123,10 +123,10 @@ def fetch(
 
 def from_columns(columns: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.void]]:
     """Keys and `BAR` records of fetched columns, shape (15, rows)."""
-    day, rest = columns[0].astype(np.int64), columns[1].astype(np.int64)
+    hour, rest = columns[0].astype(np.int64), columns[1].astype(np.int64)
     rows = np.zeros(columns.shape[1], dtype=BAR)
     rows["interval"] = rest >> OFFSET_BITS & (1 << INTERVAL_BITS) - 1
-    minute = day * DAY_MINUTES + (rest & (1 << OFFSET_BITS) - 1)
+    minute = hour * HOUR_MINUTES + (rest & (1 << OFFSET_BITS) - 1)
     rows["start"] = minute * MINUTE_NS
     rows["end"] = (minute + columns[2].astype(np.int64)) * MINUTE_NS
     names = ("open", "high", "low", "close", "volume", "notional", "trades", "state", "stream", "revision")
@@ -135,7 +135,7 @@ def from_columns(columns: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArr
     rows["notional"][np.isinf(rows["notional"])] = np.nan
     rows["updated_at"] = columns[13].astype(np.int64) * _SECOND_NS + columns[14].astype(np.int64)
     rows["seq"] = -1
-    return (day << DAY_SHIFT) + rest, rows
+    return (hour << BLOCK_SHIFT) + rest, rows
 
 
 def _statements(keys: NDArray[np.int64], rows: NDArray[np.void]) -> Iterator[tuple[int, int, list[Any]]]:

@@ -14,7 +14,7 @@ from stored_bars import BEGIN_NS, CLOSED, FORMING, SYMBOLS, bar, batch, imported
 
 from market.errors import DeskError
 from market.intervals import Interval
-from sinks import sqlite_file
+from sinks import sqlite_columns, sqlite_file, sqlite_reads
 from sinks.bar_store import StoreAway, Written, open_store
 from sinks.sqlite_bars import SqliteBars
 
@@ -285,3 +285,38 @@ def test_a_name_without_bars_harms_nobody(store: SqliteBars):
     assert store.read(SYMBOLS[0], Interval.M1).height == 0
     assert imported(store, bar(0)) == Written(1, 0, 0, 1)
     assert len(batch(bar(0)).rows) == 1
+
+
+def test_a_long_read_says_what_a_short_one_says(store: SqliteBars, monkeypatch: pytest.MonkeyPatch):
+    """Long reads go by compiled code, and by SQLite's own functions where the interpreter shows them."""
+    rows = [
+        bar(minute * 7, minute / 3, state=CLOSED if minute % 3 else FORMING, stream=minute % 2 * 3, trades=minute << 33)
+        for minute in range(-400, 400)
+    ]
+    rows[17]["notional"] = np.nan
+    imported(store, *rows)
+    queries = [
+        {},
+        {"newest_first": False},
+        {"limit": 300},
+        {"states": [FORMING], "start": BEGIN_NS - 10**12, "end": BEGIN_NS + 10**13},
+    ]
+    slow = [store.read(SYMBOLS[0], Interval.M1, **query) for query in queries]
+    monkeypatch.setattr(sqlite_reads, "_MANY", 200)
+    monkeypatch.setattr(sqlite_columns, "_FIRST_ROWS", 128)
+    fetched: list[object] = []
+    monkeypatch.setattr(sqlite_reads, "fetch", fetched.append)
+
+    quick = [store.read(SYMBOLS[0], Interval.M1, **query) for query in queries]
+
+    assert [frame.height for frame in slow] == [800, 800, 300, 8]
+    assert all(one.equals(other) for one, other in zip(quick, slow, strict=True))
+    assert slow[0]["trades"][0] == 399 << 33
+
+
+def test_a_long_read_without_those_functions_is_a_slow_one(store: SqliteBars, monkeypatch: pytest.MonkeyPatch):
+    imported(store, *(bar(minute) for minute in range(300)))
+    monkeypatch.setattr(sqlite_reads, "_MANY", 200)
+    monkeypatch.setattr(sqlite_columns, "_library", lambda: None)
+
+    assert len(shown(store)) == 300
