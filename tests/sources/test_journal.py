@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.chunks import Position
@@ -70,6 +70,7 @@ STEP = st.one_of(
 )
 
 
+@settings(max_examples=settings().max_examples // 3)  # Each makes files and syncs them.
 @given(steps=st.lists(STEP, max_size=40), max_rows=st.integers(1, 9), max_bytes=st.integers(1, 5000))
 def test_what_is_read_is_what_was_appended(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple], max_rows: int, max_bytes: int

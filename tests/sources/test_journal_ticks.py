@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.journal_rows import RowKind
@@ -33,6 +33,7 @@ ROWS = st.lists(
 )
 
 
+@settings(max_examples=settings().max_examples // 3)  # Each makes files and syncs them.
 @given(
     rows=ROWS,
     start=st.none() | st.integers(-200, 2000),
