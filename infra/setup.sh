@@ -46,5 +46,10 @@ echo "setup: installing $lock into $venv with $("$python" --version) ..." >&2
 	{ echo "setup: pip could not install $lock (its own message is above); is a package index reachable?" >&2 && exit 1; }
 "$venv"/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ||
 	{ echo "setup: pip could not install the project itself (its own message is above)" >&2 && exit 1; }
+if [ "$kind" != bench ]; then
+	echo "setup: compiling the kernels, once ..." >&2
+	"$venv"/bin/python -c 'from operators.kernels import kernels; kernels()' ||
+		{ echo "setup: the kernels could not be compiled (the message is above)" >&2 && exit 1; }
+fi
 rm -f "$venv"/.installed-*
 touch "$venv/.installed-$kind-$want"
