@@ -208,7 +208,10 @@ class JournalWriter:
         archived_seq: int | None = None,
         free_bytes: Callable[[], int] | None = None,
     ) -> list[Path]:
-        """Remove files of earlier days that are too old or whose room is needed, as `journal_retention.prune` says."""
+        """Remove files of earlier days that are too old or whose room is needed, as `journal_retention.prune` says.
+
+        May be called from another thread than `append` is.
+        """
         return journal_retention.prune(
             self._folder,
             self._path,

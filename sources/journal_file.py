@@ -176,10 +176,6 @@ class DayFile:
         finally:
             found.close()
 
-    def query(self, sql: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
-        """Run one of a reader's own queries."""
-        return self._connection.execute(sql, values)
-
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()

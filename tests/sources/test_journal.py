@@ -138,7 +138,7 @@ def test_reading_changes_nothing_in_the_journal(folder: Path, clock: Clock):
     with JournalReader(folder) as reader:
         assert len(reader.read(0)) == 1
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            reader._file.query("DELETE FROM rows")  # type: ignore[union-attr]
+            reader._file._connection.execute("DELETE FROM rows")  # type: ignore[union-attr]
     assert path.read_bytes() == before_bytes
 
 
