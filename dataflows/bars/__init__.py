@@ -74,7 +74,7 @@ def build(
         )
 
     def shard(resume_state: bytes | None) -> Shard:
-        return Shard(resume_state, grace_ns=grace_ns, calendars=calendars or _calendar)
+        return Shard(resume_state, grace_ns=grace_ns, calendars=calendars or _calendar, shown=cache is not None)
 
     flow = Dataflow("bars")
     pieces = op.input(

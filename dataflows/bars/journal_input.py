@@ -18,7 +18,7 @@ from dataflows.bars.pieces import Piece
 from market.chunks import Chunk
 from market.errors import DeskError
 from market.streams import SHARDS, Stream
-from operators.kernels import kernels
+from operators.split import places_by_shard
 from sources.journal_tail import InFlight
 
 KEYS: Final = tuple(str(shard) for shard in range(SHARDS))
@@ -117,9 +117,6 @@ class JournalInputPartition(StatefulSourcePartition[tuple[str, Piece], Snapshot]
         self._shown = 0.0
         self._streams: tuple[Stream, ...] = ()
         self._shard_of: NDArray[np.uint8] = np.empty(0, np.uint8)
-        self._split = kernels().split
-        self._order = np.empty((SHARDS, 64), np.uint32)
-        self._counts = np.zeros(SHARDS, np.int64)
 
     def next_batch(self) -> list[tuple[str, Piece]]:
         """The pieces of the next chunks.
@@ -205,15 +202,8 @@ class JournalInputPartition(StatefulSourcePartition[tuple[str, Piece], Snapshot]
         if count == 1:
             # The live case, where microseconds count.
             return {int(self._shard_of[chunk.ticks["stream"][0]]): _FIRST}
-        if count > self._order.shape[1]:
-            self._order = np.empty((SHARDS, 2 * count), np.uint32)
-        self._counts[:] = 0
-        unknown = self._split(chunk.ticks, self._shard_of, self._order, self._counts)
-        if unknown >= 0:
-            msg = f"journal row {chunk.first_seq} or one soon after names stream {unknown}, which the journal has not"
-            raise DeskError(msg)
-        counts = self._counts.tolist()
-        return {shard: self._order[shard, :n].copy() for shard, n in enumerate(counts) if n}
+        found = places_by_shard(chunk.ticks, self._shard_of)
+        return {shard: own for shard, own in enumerate(found) if len(own)}
 
     def _learn(self, streams: tuple[Stream, ...]) -> None:
         fresh = [stream.shard for stream in streams[len(self._streams) :]]

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
@@ -28,6 +29,10 @@ FLUSH_BARS: Final = 100_000
 """About so many bars are written at once when catching up: the size of a flush decides the speed."""
 WAITING_BARS: Final = 300_000
 """With more than this handed over and not written, the flow waits."""
+
+
+SHORT_RUN: Final = 64
+"""Bars of one shard and journal row: with fewer than this on average they are sorted one by one."""
 
 
 class Closed(NamedTuple):
@@ -190,23 +195,35 @@ class Keeper:
 
 def count(rows: NDArray[np.void], progress: Progress) -> None:
     """Add stored rows to the counts of closes and revisions; forming ones count as neither."""
-    closed = rows["state"] != BarState.FORMING
-    first = closed & (rows["revision"] == 1)
-    again = closed & (rows["revision"] > 1)
-    progress.closes += np.bincount(rows["interval"][first], minlength=len(INTERVALS))
-    progress.revisions += np.bincount(rows["interval"][again], minlength=len(INTERVALS))
+    # The last eight bytes of a bar are revision, stream, interval and state: one walk through memory instead of four.
+    ends = np.ascontiguousarray(rows.view(np.uint64).reshape(len(rows), -1)[:, -1])
+    revision = ends & np.uint64(0xFFFFFFFF)
+    known = (ends >> np.uint64(56)) != BarState.FORMING
+    interval = ((ends >> np.uint64(48)) & np.uint64(0xFF)).astype(np.intp)
+    progress.closes += np.bincount(interval[known & (revision == 1)], minlength=len(INTERVALS))
+    progress.revisions += np.bincount(interval[known & (revision > 1)], minlength=len(INTERVALS))
 
 
 def merge(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
     """Bars of one chunk in canonical order: by the journal row that closed them, then shard, then as each came.
 
     Args:
-        parts: `BAR` records of each shard, shards ascending.
+        parts: `BAR` records of each shard, shards ascending, each by journal row.
     """
     parts = [part for part in parts if len(part)]
     if not parts:
         return np.empty(0, BAR)
     if len(parts) == 1:
         return parts[0]
+    # Bars close in crowds, at the ends of minutes: a shard's come in long runs of one journal row, and to copy runs
+    # costs a fifth of putting each bar in its place.
+    runs: list[tuple[int, int, int, int]] = []
+    for shard, part in enumerate(parts):
+        seqs = np.ascontiguousarray(part["seq"])
+        cuts = [0, *(np.flatnonzero(seqs[1:] != seqs[:-1]) + 1).tolist(), len(part)]
+        runs += zip(seqs[cuts[:-1]].tolist(), repeat(shard), cuts[:-1], cuts[1:], strict=False)
+    if len(runs) * SHORT_RUN <= sum(map(len, parts)):
+        runs.sort()
+        return np.concatenate([parts[shard][first:last] for _, shard, first, last in runs])
     rows = np.concatenate(parts)
     return rows[np.argsort(rows["seq"], kind="stable")]

@@ -33,18 +33,22 @@ class Shard(StatefulBatchLogic[Piece, Made, bytes]):
     State: that of `operators.bars.Aggregator`, the last journal row that went to all shards, and the last that came.
     """
 
-    def __init__(self, resume_state: bytes | None, *, grace_ns: int, calendars: Callable[[Stream], Calendar]) -> None:
+    def __init__(
+        self, resume_state: bytes | None, *, grace_ns: int, calendars: Callable[[Stream], Calendar], shown: bool
+    ) -> None:
         """Begin empty, or go on from a snapshot.
 
         Args:
             resume_state: What `snapshot` gave.
             grace_ns: How long after its end a bar stays open, ns.
             calendars: The calendar of a stream.
+            shown: Whether pieces will ask what is forming.
 
         Raises:
             DeskError: The snapshot is damaged, of another version, or made with other calendars.
         """
         self._calendars = calendars
+        self._shown = shown
         self._known: tuple[Stream, ...] = ()
         self._own: dict[int, Stream] = {}
         self._dirty: set[int] = set()
@@ -109,7 +113,7 @@ class Shard(StatefulBatchLogic[Piece, Made, bytes]):
             clock = int(chunk.row_clock[-1])
             if piece.show:
                 forming = self._show(made.touched.tolist())
-            else:
+            elif self._shown:
                 self._dirty.update(made.touched.tolist())
         refused = [_refused(row, chunk) for row in made.rejects] if len(made.rejects) else []
         return Made(
