@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _TIMEOUT_S: Final = 10.0
 _WRITER_CACHE_MIB: Final = 64
 _READER_CACHE_MIB: Final = 16
+_BLOCKS_MAX: Final = 100_000
+"""Blocks remembered as known to the file; a block that is forgotten is offered to it once more."""
 _SOURCES_MAX: Final = 0xFFFF
 
 _Mask = NDArray[np.bool_]
@@ -37,7 +39,7 @@ class SqliteBars:
     """A `BarStore` in one file in WAL mode.
 
     Writes take SQLite's one write lock for as long as a batch takes (0.3 s for 100,000 bars), reads take none. State in
-    memory: the ids of symbols and sources met so far and the blocks known to exist, some 100 bytes each.
+    memory: the ids of symbols and sources met so far, and up to some 100,000 blocks known to exist, 100 bytes each.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False, timeout_s: float = _TIMEOUT_S) -> None:
@@ -89,6 +91,8 @@ class SqliteBars:
                     written = self._upsert_counted(batch, keys, rows, writer, upto)
                 else:
                     written = self._upsert_compared(batch, keys, rows, writer, upto or 0, own_revisions)
+            if len(self._blocks) > _BLOCKS_MAX:
+                self._blocks.clear()
             self._blocks.update(fresh)
             self._checkpoints.committed()
         return written
@@ -261,9 +265,7 @@ class SqliteBars:
         return found
 
     def _new_blocks(self, blocks: NDArray[np.int64]) -> list[int]:
-        # Bars come in runs of one block, so that most repeats go before the costly part.
-        runs = blocks[np.concatenate(([True], blocks[1:] != blocks[:-1]))] if len(blocks) else blocks
-        return sorted(set(runs.tolist()) - self._blocks)
+        return sorted(set(np.unique(blocks).tolist()) - self._blocks)
 
     def _writers(self) -> list[str]:
         with self._reading() as db:

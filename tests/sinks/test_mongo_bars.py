@@ -1,8 +1,10 @@
 """The MongoDB engine of the bar store: a server away, frozen or restarted; crashes between two writes; secrets."""
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from servers.mongo import MongoServer
@@ -10,7 +12,7 @@ from stored_bars import bar, batch, imported, live, logged, shown
 
 from market.errors import DeskError
 from sinks import mongo_bars
-from sinks.bar_store import BarStore, StoreAway, Written, open_store
+from sinks.bar_store import StoreAway, Written, open_store
 from sinks.mongo_bars import MongoBars
 
 pytestmark = pytest.mark.mongo
@@ -40,15 +42,14 @@ def store(mongo_uri: str) -> Iterator[MongoBars]:
 
 def test_a_server_that_is_frozen_or_restarted_is_waited_for(server: MongoServer, impatient: MongoBars):
     """Whatever the writer was told, the same batch again leaves each bar and each row of the log once."""
-    live(impatient, bar(0), upto=1)
+    patiently(live, impatient, bar(0), upto=1)
     server.pause()
     with pytest.raises(StoreAway, match="does not answer"):
         live(impatient, bar(1), bar(2), upto=3)
     with pytest.raises(StoreAway):
         impatient.ping()
     server.resume()
-    until_back(impatient)
-    live(impatient, bar(1), bar(2), upto=3)
+    patiently(live, impatient, bar(1), bar(2), upto=3)
 
     server.stop()
     with pytest.raises(StoreAway):
@@ -56,24 +57,20 @@ def test_a_server_that_is_frozen_or_restarted_is_waited_for(server: MongoServer,
     with pytest.raises(StoreAway):
         shown(impatient)
     server.start()
-    until_back(impatient)
-    live(impatient, bar(3), upto=4)
+    patiently(live, impatient, bar(3), upto=4)
 
-    assert [row[1:4] for row in logged(impatient)] == [(place, "BTCUSD", place - 1) for place in range(1, 5)]
-    assert len(shown(impatient)) == 4
-    assert impatient.check_log() == []
-    assert impatient.position("bars") == 4
+    assert [row[1:4] for row in patiently(logged, impatient)] == [(seq, "BTCUSD", seq - 1) for seq in range(1, 5)]
+    assert len(patiently(shown, impatient)) == 4
+    assert patiently(impatient.check_log) == []
+    assert patiently(impatient.position, "bars") == 4
 
 
-def until_back(store: BarStore) -> None:
-    """Ask until it answers; each question waits as long as the store does."""
+def patiently(ask: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Ask until the store answers, as its callers do; each question waits as long as the store does."""
     for _ in range(100):
-        try:
-            store.ping()
-        except StoreAway:
-            continue
-        return
-    pytest.fail("the server did not come back")
+        with suppress(StoreAway):
+            return ask(*args, **kwargs)
+    return pytest.fail("the server did not come back")
 
 
 def test_an_uncounted_writer_that_crashed_behind_its_log_is_completed(

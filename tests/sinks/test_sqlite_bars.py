@@ -14,7 +14,7 @@ from stored_bars import BEGIN_NS, CLOSED, FORMING, SYMBOLS, bar, batch, imported
 
 from market.errors import DeskError
 from market.intervals import Interval
-from sinks import sqlite_columns, sqlite_file, sqlite_reads
+from sinks import sqlite_bars, sqlite_columns, sqlite_file, sqlite_reads
 from sinks.bar_store import StoreAway, Written, open_store
 from sinks.sqlite_bars import SqliteBars
 
@@ -320,3 +320,13 @@ def test_a_long_read_without_those_functions_is_a_slow_one(store: SqliteBars, mo
     monkeypatch.setattr(sqlite_columns, "_library", lambda: None)
 
     assert len(shown(store)) == 300
+
+
+def test_what_is_remembered_of_the_file_is_bounded(store: SqliteBars, monkeypatch: pytest.MonkeyPatch):
+    """A block of time that was forgotten is still one block."""
+    monkeypatch.setattr(sqlite_bars, "_BLOCKS_MAX", 3)
+    for turn in range(20):
+        live(store, bar(turn % 10 * 60, float(turn), revision=turn + 1, seq=turn), upto=turn)
+
+    assert len(store._blocks) <= 4
+    assert shown(store, ["close"]) == [(float(turn),) for turn in range(10, 20)]
