@@ -71,11 +71,8 @@ def test_one_symbol_alone_can_be_verified(made):
 def test_a_bar_that_was_altered_in_the_store_is_named_with_both_values(made):
     row = made.store.read(Symbol("SIM", "S0"), Interval.M1).row(3, named=True)
     start = int(row["start"].timestamp()) * SECOND
-    minute = start % (86_400 * SECOND) // MINUTE
-    change(
-        made, "UPDATE bar_rows SET close = 1.5 WHERE key & 0xFFFFFF = ? AND (key >> 24) & 0xFFFFF ="
-        " (SELECT id FROM symbols WHERE symbol = 'S0') << 4", minute,
-    )  # fmt: skip
+    change(made, "UPDATE bar_rows SET close = 1.5 WHERE minutes = 1 AND volume = ? AND high = ? AND notional = ?",
+           row["volume"], row["high"], row["notional"])  # fmt: skip
 
     found = verify(made.journal, made.store)
 
