@@ -176,14 +176,16 @@ class FileIntake:
         rules = Rules(streams=1, conflated=self._file.kind is FeedKind.CONFLATED, negative=negative)
         good, refused, reasons = check_ticks(batch.ticks, rules)
         rejects = [
-            self._reject(line.reason, f"line {line.line}: {line.text}", symbol, line.line) for line in batch.rejects
+            # The ticks around a frame of a capture may be of another symbol than the frame that could not be read.
+            self._reject(line.reason, f"line {line.line}: {line.text}", self._symbol, line.line)
+            for line in batch.rejects
         ]
-        for place, reason in zip(refused.tolist(), reasons.tolist(), strict=True):
-            tick = batch.ticks[place]
+        for place, reason, tick in zip(refused.tolist(), reasons.tolist(), batch.ticks[refused].tolist(), strict=True):
             # Lines that were refused within the batch have no place in it, so the row is that or a few after it.
             row = batch.first_row + place
-            text = f"row {row} or soon after: {tick['event_time']} {tick['price']!r} x {tick['size']!r}"
-            rejects.append(self._reject(str(Reason(reason)), text, symbol, row, int(tick["received_time"])))
+            event_time, received_time, price, size = tick[:4]
+            text = f"row {row} or soon after: event_time {event_time}, price {price!r}, size {size!r}"
+            rejects.append(self._reject(str(Reason(reason)), text, symbol, row, received_time))
         if rejects:
             self._ledger.reject_many(rejects)
         return good
@@ -193,9 +195,7 @@ class FileIntake:
     ) -> Reject:
         # Row 0 of the journal, which no row has, with the line as place: so that each is counted once.
         noted_at = self._now_ns() if received_time is None else received_time
-        return Reject(
-            self._file.feed, reason, f"{self._file.path.name} {detail}", noted_at, symbol or self._symbol, 0, line
-        )
+        return Reject(self._file.feed, reason, f"{self._file.path.name} {detail}", noted_at, symbol, 0, line)
 
     def _stream(self, symbol: Symbol) -> Stream:
         stream = self._streams.get(symbol)

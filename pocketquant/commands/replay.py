@@ -70,13 +70,14 @@ def replay(
     from dataflows.replay import replay as run
     from infra import logs
     from market.symbols import parse_symbol
+    from pocketquant.engine_noise import engine_noise
     from pocketquant.hold import Hold
     from sinks.bar_store import open_store
     from sinks.ledger import Ledger
 
     folders = settings.folders.create()
     # Held, so that no desk starts on the folder meanwhile; one that runs is named in the error.
-    with Hold(folders), Ledger(folders.desk) as ledger, closing(open_store(settings.store)) as store:
+    with Hold(folders, "replay"), Ledger(folders.desk) as ledger, closing(open_store(settings.store)) as store:
         logs.configure("replay", folders.log_file("replay"), level=settings.log_level, secrets=settings.secrets())
         desk = Desk(
             folders.journal,
@@ -87,7 +88,8 @@ def replay(
             time.time_ns,
             round(settings.grace_s * 1_000_000_000),
         )
-        with _until_signal() as stop, progress(_STEPS) as tell:
+        noise = folders.logs / "replay.err.log"
+        with _until_signal() as stop, engine_noise(noise), progress(_STEPS) as tell:
             summary = run(
                 ticks,
                 desk,
@@ -114,11 +116,12 @@ def _document(summary: "Summary") -> dict[str, Any]:
 def _describe(summary: "Summary") -> str:
     names = " ".join(map(str, summary.symbols)) or "no symbol"
     rate = summary.journaled / summary.seconds if summary.seconds else 0.0
-    what = (
-        f"nothing new, all of its {summary.ticks} ticks were journaled before"
-        if summary.known
-        else f"{summary.journaled} ticks journaled in {summary.seconds:.1f} s ({rate:,.0f} a second)"
-    )
+    if not summary.ticks:
+        return f"{summary.feed}: there is no tick in it"
+    if summary.known:
+        what = f"nothing new, all of its {summary.ticks} ticks were journaled before"
+    else:
+        what = f"{summary.journaled} ticks journaled in {summary.seconds:.1f} s ({rate:,.0f} a second)"
     bars = "  ".join(f"{name} {count}" for name, count in summary.held.items())
     lines = [f"{summary.feed} ({names}): {what}", f"bars held: {bars}"]
     if summary.out_of_session:

@@ -1,5 +1,7 @@
 """`pq replay`: a file through the journal, the dataflow and the store, as a user calls it."""
 
+import json
+
 import pytest
 
 from pocketquant.hold import Hold
@@ -99,6 +101,31 @@ def test_a_line_that_is_cut_off_is_a_reject_and_the_rest_is_read(pq, tmp_path, f
     assert minutes(pq, tmp_path / "desk") == BARS
     (reject,) = pq("rejects", "--json", "--data-dir", tmp_path / "desk").json()
     assert reject["source"].startswith("file:")
+
+
+def test_a_tick_that_breaks_a_rule_is_a_reject_in_plain_numbers(pq, tmp_path, file):
+    file.write_text(CSV + "2026-01-02T12:01:59Z,-1.5,2,sell,4\n")
+    assert pq("replay", file, "--symbol", "OKX:BTCUSDT", "--data-dir", tmp_path / "desk").code == 0
+    (reject,) = pq("rejects", "--json", "--data-dir", tmp_path / "desk").json()
+    assert (reject["reason"], reject["symbol"]) == ("price_not_positive", "BTCUSDT")
+    assert reject["detail"].endswith("event_time 1767355319000000000, price -1.5, size 2.0")
+
+
+def test_a_frame_that_cannot_be_read_is_nobody_elses_and_a_capture_may_have_no_tick(pq, tmp_path):
+    """The frame's own symbol is not known; the ticks after it are another's."""
+    trade = {"symbol": "BTC/USD", "side": "buy", "price": 1.0, "qty": 1.0, "trade_id": 1, "ord_type": "limit",
+             "timestamp": "2026-01-02T12:00:00.000000Z"}  # fmt: skip
+    broken = json.dumps({"channel": "trade", "type": "update", "data": [{**trade, "price": "x"}]})
+    whole = json.dumps({"channel": "trade", "type": "update", "data": [trade]})
+    quiet = json.dumps({"channel": "heartbeat"})
+    capture, desk = tmp_path / "frames.log", tmp_path / "desk"
+    capture.write_text(f"1767355200.1: {broken}\n1767355200.2: {whole}\n")
+    assert pq("replay", capture, "--format", "capture", "--feed", "kraken", "--data-dir", desk).code == 0
+    (reject,) = pq("rejects", "--json", "--data-dir", desk).json()
+    assert (reject["exchange"], reject["symbol"]) == (None, None)
+    capture.write_text(f"1767355200.1: {quiet}\n")
+    answer = pq("replay", capture, "--format", "capture", "--feed", "kraken", "--data-dir", desk)
+    assert (answer.code, answer.out.partition(": ")[2]) == (0, "there is no tick in it\n")
 
 
 def test_whose_ticks_they_are_has_to_be_said(pq, tmp_path, file):
