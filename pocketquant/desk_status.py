@@ -11,7 +11,7 @@ from infra.logs import Redaction
 from infra.settings import Settings
 from infra.status import alive, read_status
 from market.errors import DeskError
-from pocketquant.hold import running_pid
+from pocketquant.hold import holder
 
 PROCESSES: Final = ("redis", "simulated", "ingest", "bars")
 
@@ -34,11 +34,11 @@ def gather(settings: Settings, *, now_ns: int | None = None, alerts: int = 20) -
     supervisor = _supervisor(folders, now)
     ingest, bars = (read_status(folders.status_file(name)) or {} for name in ("ingest", "bars"))
     processes = _processes(folders, supervisor, {"ingest": ingest, "bars": bars}, now)
-    running = {entry["name"] for entry in processes if entry["state"] == "running"}
+    running = {entry["name"] for entry in processes if entry["state"] in {"running", "starting"}}
     return {
         "data_dir": str(folders.data_dir),
         "supervisor": supervisor
-        and {key: supervisor.get(key) for key in ("pid", "uptime_s", "feeds", "simulated", "last_ends")},
+        and {key: supervisor.get(key) for key in ("pid", "what", "uptime_s", "feeds", "simulated", "last_ends")},
         "processes": processes,
         "feeds": _feeds(ingest, now, up="ingest" in running),
         "journal": _journal(folders, ingest if "ingest" in running else {}),
@@ -49,22 +49,25 @@ def gather(settings: Settings, *, now_ns: int | None = None, alerts: int = 20) -
 
 
 def _supervisor(folders: Folders, now: int) -> Document | None:
-    """The supervisor's own status while it runs."""
-    pid = running_pid(folders)
-    if pid is None:
+    """The supervisor's own status while it runs; of a replay, which holds the folder as well, that it does."""
+    found = holder(folders)
+    if found is None:
         return None
+    pid, what = found
+    if what == "replay":
+        return {"pid": pid, "what": what, "uptime_s": None, "last_ends": {}}
     status = read_status(folders.status_file("supervisor")) or {}
     if status.get("pid") != pid:
         status = {}
     started = status.get("supervisor_started_ns")
     ends = {child["name"]: child["last_end"] for child in status.get("processes", []) if child.get("last_end")}
-    return {**status, "pid": pid, "uptime_s": _since(started, now), "last_ends": ends}
+    return {**status, "pid": pid, "what": what, "uptime_s": _since(started, now), "last_ends": ends}
 
 
 def _processes(folders: Folders, supervisor: Document | None, reports: dict[str, Document], now: int) -> list[Document]:
     """One entry a process: as the supervisor says, or where there is none (containers) by its own fresh status."""
     entries = []
-    if supervisor is not None:
+    if supervisor is not None and supervisor["what"] == "desk":
         for child in supervisor.get("processes", []):
             pid, state = child.get("pid"), child.get("state")
             if pid is not None and not alive(pid):
@@ -73,6 +76,8 @@ def _processes(folders: Folders, supervisor: Document | None, reports: dict[str,
             age = _since(report.get("written_ns"), now)
             if state == "running" and report and (age or 0) > STALE_S:
                 state = "hanging"
+            elif state == "running" and report.get("preparing"):
+                state = "starting"
             entries.append(
                 {
                     "name": child["name"],
@@ -138,6 +143,7 @@ def _store(settings: Settings, bars: Document, *, up: bool) -> Document:
         "state": reported.get("state", "unknown" if up else "idle"),
         "lag_rows": read.get("lag_rows"),
         "lag_ms": read.get("lag_ms"),
+        "preparing": bars.get("preparing", "") if up else "",
         "retries": reported.get("retries", 0),
         "last_error": reported.get("last_error"),
     }
@@ -160,10 +166,14 @@ def redis_state(settings: Settings) -> Document:
 def _alerts(folders: Folders, count: int) -> list[Document]:
     if not folders.desk.is_file():
         return []
-    from sinks.ledger import Ledger
+    from sinks.ledger import Event, Ledger
 
-    with Ledger(folders.desk) as ledger:
-        return [event._asdict() for event in ledger.events(count)]
+    try:
+        with Ledger(folders.desk) as ledger:
+            return [event._asdict() for event in ledger.events(count)]
+    except DeskError as error:
+        # On a full disk, say: all else of the status is wanted then more than ever.
+        return [Event(time.time_ns(), "error", "ledger_away", "pq", str(error))._asdict()]
 
 
 def _bytes(path: Path) -> int:

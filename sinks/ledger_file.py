@@ -1,6 +1,7 @@
 """The file of the desk's ledger: opened by several processes at once, and its troubles put into words."""
 
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -46,6 +47,7 @@ CREATE TABLE feeds(
   text TEXT NOT NULL) WITHOUT ROWID;
 """
 
+_ROOM_BYTES: Final = 1 << 16
 _CANNOT_WRITE = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM})
 
 
@@ -178,7 +180,7 @@ class LedgerFile:
     def _trouble(self, error: sqlite3.Error) -> DeskError:
         code = getattr(error, "sqlite_errorcode", None)
         primary = None if code is None else code & 0xFF
-        if primary == sqlite3.SQLITE_FULL:
+        if primary == sqlite3.SQLITE_FULL or (primary == sqlite3.SQLITE_IOERR and not _has_room(self.path.parent)):
             what = "the disk is full; make room"
         elif primary in _CANNOT_WRITE or primary == sqlite3.SQLITE_IOERR:
             what = f"it cannot be used: {error}; make it and its folder writable"
@@ -189,3 +191,11 @@ class LedgerFile:
         else:
             what = f"{error}; it may be of another version"
         return DeskError(f"ledger {self.path}: {what}")
+
+
+def _has_room(folder: Path) -> bool:
+    """Whether the disk is not full: what SQLite shares between processes it cannot make there, and says no more."""
+    try:
+        return shutil.disk_usage(folder).free > _ROOM_BYTES
+    except OSError:
+        return True

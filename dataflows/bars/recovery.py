@@ -19,6 +19,8 @@ from market.errors import DeskError
 PARTITIONS: Final = 4
 """Fixed when a store is made; recovery data."""
 
+_ROOM_BYTES: Final = 1 << 16
+"""On a disk with less than this SQLite fails in ways that look like damage."""
 _ASIDE: Final = "new"
 _REMEDY: Final = "move the folder away and start again: bars are then made anew from the journal"
 
@@ -72,6 +74,9 @@ class Recovery:
                 msg = f"recovery store {self.folder} lacks its file {path.name}: {_REMEDY}"
                 raise DeskError(msg)
             why = _fault(path)
+            if why and shutil.disk_usage(self.folder).free <= _ROOM_BYTES:
+                msg = f"recovery store {self.folder} cannot be used, since its disk is full: make room"
+                raise DeskError(msg)
             if why:
                 msg = f"recovery store {self.folder} is damaged in {path.name} ({why}): {_REMEDY}"
                 raise DeskError(msg)

@@ -1,5 +1,8 @@
 """The recovery store's lock and what bad ones get."""
 
+import shutil
+from types import SimpleNamespace
+
 import pytest
 from bytewax.recovery import init_db_dir
 
@@ -68,3 +71,13 @@ def test_a_store_whose_making_was_killed_is_made_again(tmp_path):
     with Recovery(tmp_path):
         assert not (tmp_path / "new").exists()
         assert len(list(tmp_path.glob("part-*.sqlite3"))) == PARTITIONS
+
+
+def test_a_full_disk_is_not_taken_for_damage(tmp_path, monkeypatch):
+    """What SQLite cannot open without room is whole again once there is some; nobody is to move it away."""
+    Recovery(tmp_path).close()
+    (tmp_path / "part-0.sqlite3").write_bytes(b"stands for what cannot be opened")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
+
+    with pytest.raises(DeskError, match="its disk is full: make room"):
+        Recovery(tmp_path)

@@ -4,6 +4,8 @@ import logging
 import os
 import threading
 import urllib.request
+from errno import ENOSPC
+from pathlib import Path
 
 from infra.metrics import Metrics, serve
 from infra.notify import REPEAT_S, Notifier
@@ -37,6 +39,23 @@ def test_a_status_that_cannot_be_written_or_read_kills_nothing(tmp_path):
     (tmp_path / "torn.json").write_text('{"pid": ')
     assert read_status(tmp_path / "torn.json") is None
     assert read_status(tmp_path / "none.json") is None
+
+
+def test_a_full_disk_still_takes_the_status_in_place(tmp_path, monkeypatch):
+    """That the disk is full is what the status has to say then."""
+    status = StatusFile(tmp_path / "x.json", "x", every_s=0)
+    assert status.write({"said": "a longer sentence than the next"})
+
+    def full(path, content):
+        path.touch()
+        raise OSError(ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert status.write({"said": "disk full"})
+    assert (read_status(tmp_path / "x.json") or {})["said"] == "disk full"
+    assert not status.write({"said": "x" * 5000}), "that needs room"
+    assert (read_status(tmp_path / "x.json") or {})["said"] == "disk full"
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
 
 
 def test_a_process_is_alive_until_it_is_reaped():

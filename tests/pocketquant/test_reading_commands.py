@@ -204,6 +204,16 @@ def test_status_of_a_desk_that_does_not_run(pq, desk):
     assert "not running" in pq("status", "--data-dir", desk).out
 
 
+def test_status_is_told_also_where_the_ledger_cannot_be_read(pq, desk, folders):
+    """On a full or broken disk, that is when it is asked for."""
+    folders.desk.write_bytes(b"no ledger" * 1000)
+    answer = pq("status", "--json", "--data-dir", desk)
+    assert answer.code == 0
+    (alert,) = answer.json()["alerts"]
+    assert alert["name"] == "ledger_away"
+    assert "desk.sqlite" in alert["text"]
+
+
 def test_symbols_are_those_followed_or_stored(pq, desk):
     (row,) = pq("symbols", "--json", "--data-dir", desk).json()
     assert {name: row[name] for name in ("exchange", "symbol", "feed", "subscribed", "bars", "last")} == {
