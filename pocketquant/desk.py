@@ -50,7 +50,8 @@ class Desk:
             from dataflows.ingest.probe import choose_feed
 
             feeds = [choose_feed()]
-            say(f"feed auto: {feeds[0]}")
+            unheard = "no venue that needs no key can be reached from here, so the desk runs on "
+            say(f"feed auto: {unheard if feeds == ['sim'] else ''}{feeds[0]}")
         if "tradingview" in feeds:
             from sources.tradingview import TERMS
 
