@@ -84,8 +84,7 @@ class Desk:
                 # The settings may name symbols of a venue that is out of reach today.
                 say(str(error))
         with Ledger(self._settings.folders.desk) as ledger:
-            for symbol, feed in wanted.items():
-                ledger.subscribe(symbol, feed, now)
+            ledger.subscribe_all(wanted, now)
 
     def run(self, feeds: list[str], view: "View", exit_after_s: float | None) -> int:
         """Supervise until a signal comes or the time is over; the exit code."""

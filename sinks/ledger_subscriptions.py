@@ -1,5 +1,7 @@
 """Which symbols the desk follows, and on which feed."""
 
+import sqlite3
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from market.symbols import Symbol
@@ -32,29 +34,20 @@ class Subscriptions(LedgerFile):
             designated: Whether the feed makes its bars from now on, in place of another; unless told, it does where no
                 other active feed does.
         """
-        with self.transaction(durable=True) as connection:
-            others = connection.execute(
-                "SELECT count(*) FROM subscriptions"
-                " WHERE exchange = ? AND ticker = ? AND feed <> ? AND active AND designated",
-                (*symbol, feed),
-            ).fetchone()[0]
-            known = connection.execute(
-                "SELECT active, designated FROM subscriptions WHERE exchange = ? AND ticker = ? AND feed = ?",
-                (*symbol, feed),
-            ).fetchone()
-            if designated is None:
-                designated = not others or bool(known and known[0] and known[1])
-            if designated:
-                connection.execute(
-                    "UPDATE subscriptions SET designated = 0 WHERE exchange = ? AND ticker = ? AND designated", symbol
-                )
-            connection.execute(
-                "INSERT INTO subscriptions VALUES(?, ?, ?, ?, 1, ?) ON CONFLICT(exchange, ticker, feed) DO UPDATE SET"
-                " since = CASE WHEN active THEN since ELSE excluded.since END, active = 1,"
-                " designated = excluded.designated",
-                (*symbol, feed, since, int(designated)),
-            )
+        self.subscribe_all({symbol: feed}, since, designated=designated)
         return next(one for one in self.subscriptions() if one.symbol == symbol and one.feed == feed)
+
+    def subscribe_all(self, feeds: Mapping[Symbol, str], since: int, *, designated: bool | None = None) -> None:
+        """Follow many symbols, in one transaction: all of them, or none.
+
+        Args:
+            feeds: The feed of each symbol.
+            since: As for `subscribe`.
+            designated: Likewise.
+        """
+        with self.transaction(durable=True) as connection:
+            for symbol, feed in feeds.items():
+                _follow(connection, symbol, feed, since, designated)
 
     def unsubscribe(self, symbol: Symbol, feed: str | None = None) -> int:
         """Follow a symbol no longer, on one feed or on all; returns how many were active.
@@ -88,3 +81,22 @@ class Subscriptions(LedgerFile):
             Subscription(Symbol(exchange, ticker), feed, since, bool(is_active), bool(designated))
             for exchange, ticker, feed, since, is_active, designated in rows
         ]
+
+
+def _follow(connection: sqlite3.Connection, symbol: Symbol, feed: str, since: int, designated: bool | None) -> None:
+    held = connection.execute(
+        "SELECT feed, active, designated FROM subscriptions WHERE exchange = ? AND ticker = ?", symbol
+    ).fetchall()
+    if designated is None:
+        makers = {other for other, active, makes_bars in held if active and makes_bars}
+        designated = makers <= {feed}
+    if designated:
+        connection.execute(
+            "UPDATE subscriptions SET designated = 0 WHERE exchange = ? AND ticker = ? AND designated", symbol
+        )
+    connection.execute(
+        "INSERT INTO subscriptions VALUES(?, ?, ?, ?, 1, ?) ON CONFLICT(exchange, ticker, feed) DO UPDATE SET"
+        " since = CASE WHEN active THEN since ELSE excluded.since END, active = 1,"
+        " designated = excluded.designated",
+        (*symbol, feed, since, int(designated)),
+    )

@@ -97,11 +97,11 @@ def first_subscriptions(ledger: Ledger, feeds: Sequence[Feed], symbols: Sequence
         DeskError: A symbol is served by none of the feeds.
         SymbolError: A symbol has another form.
     """
-    for text in symbols:
-        symbol = read_symbol(text)
-        ledger.subscribe(symbol, feed_of(symbol, feeds).name, now_ns)
+    wanted = [read_symbol(text) for text in symbols]
+    if wanted:
+        ledger.subscribe_all({symbol: feed_of(symbol, feeds).name for symbol in wanted}, now_ns)
     known = {subscription.feed for subscription in ledger.subscriptions(active=None)}
     for feed in feeds:
         if feed.name not in known:
-            for text in FIRST_SYMBOLS.get(feed.name, ()):
-                ledger.subscribe(parse_symbol(text), feed.name, now_ns)
+            first = {parse_symbol(text): feed.name for text in FIRST_SYMBOLS.get(feed.name, ())}
+            ledger.subscribe_all(first, now_ns)

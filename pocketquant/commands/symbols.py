@@ -51,8 +51,7 @@ def subscribe(symbols: tuple[Symbol, ...], *, feed: str | None, makes_bars: bool
         _check_spelling(symbol, chosen[symbol])
     settings.folders.create()
     with Ledger(settings.folders.desk) as ledger:
-        for symbol, name in chosen.items():
-            ledger.subscribe(symbol, name, time.time_ns(), designated=True if makes_bars else None)
+        ledger.subscribe_all(chosen, time.time_ns(), designated=True if makes_bars else None)
     for symbol, name in chosen.items():
         click.echo(f"{symbol} is followed on feed {name}{_when(settings, name)}", err=True)
 

@@ -148,6 +148,20 @@ def test_when_the_designated_feed_is_dropped_another_takes_over(ledger: Ledger):
     assert len(ledger.subscriptions(active=None)) == 2
 
 
+def test_many_symbols_are_followed_at_once_or_not_at_all(ledger: Ledger):
+    """A thousand commits take seconds where a disk must be forced, and ingest would follow them in parts."""
+    many = {Symbol("SIM", f"S{number:04d}USD"): "sim" for number in range(1000)}
+
+    ledger.subscribe_all(many, 1)
+
+    assert [(one.symbol, one.feed, one.designated) for one in ledger.subscriptions()] == [
+        (symbol, "sim", True) for symbol in many
+    ]
+    with pytest.raises(DeskError):
+        ledger.subscribe_all({BTC: "sim", Symbol("SIM", "ETHUSD"): None}, 2)  # type: ignore[dict-item]
+    assert len(ledger.subscriptions()) == 1000
+
+
 def test_subscribing_again_starts_a_new_since(ledger: Ledger):
     ledger.subscribe(BTC, "kraken", 1)
     assert ledger.subscribe(BTC, "kraken", 2).since == 1, "it was never dropped"
