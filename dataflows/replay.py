@@ -114,7 +114,7 @@ def replay(
             target = writer.last_seq
         progress = Progress()
         if not stop.is_set():
-            settle_in()
+            settle_in(lambda text: desk.report("warning", "compiling", text))
             bench = Bench(desk.journal, recovery, desk.store, desk.ledger, progress, desk.report, desk.grace_ns)
             with _Watch(progress, target, tell):
                 make_bars(bench, stop, until_end=True)

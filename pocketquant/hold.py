@@ -6,7 +6,7 @@ import signal
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, NamedTuple, Self
 
 import psutil  # type: ignore[import-untyped]
 
@@ -20,6 +20,17 @@ LEFTOVERS_S: Final = 25.0
 """What a killed supervisor left running gets this long to flush and end."""
 
 
+What = Literal["desk", "replay"]
+
+
+class Holder(NamedTuple):
+    """Who holds a data folder."""
+
+    pid: int
+    what: What
+    """What it does there: `pq up`, or a replay, which needs the folder for itself."""
+
+
 class Hold:
     """The right to run one data folder, while the block lasts.
 
@@ -27,8 +38,9 @@ class Hold:
     lock the removed file and another its successor.
     """
 
-    def __init__(self, folders: Folders, *, leftovers_s: float = LEFTOVERS_S) -> None:
+    def __init__(self, folders: Folders, what: What = "desk", *, leftovers_s: float = LEFTOVERS_S) -> None:
         self._folders = folders
+        self._what = what
         self._leftovers_s = leftovers_s
         self._handle: int | None = None
 
@@ -43,15 +55,16 @@ class Hold:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            pid = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
+            found = _read(handle)
             os.close(handle)
+            what, pid = (found.what, found.pid) if found is not None else ("desk", "unknown")
             msg = (
-                f"a desk already runs on {folders.data_dir} (pid {pid}): stop it with `pq down "
+                f"a {what} already runs on {folders.data_dir} (pid {pid}): stop it with `pq down "
                 f"--data-dir {folders.data_dir}`, or give this one another --data-dir"
             )
             raise DeskError(msg) from error
         os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        os.pwrite(handle, f"{os.getpid()} {self._what}\n".encode(), 0)
         self._handle = handle
         _end_leftovers(folders, self._leftovers_s)
         return self
@@ -67,6 +80,12 @@ class Hold:
 
 def running_pid(folders: Folders) -> int | None:
     """Pid of whoever holds this folder now; None if nobody does."""
+    found = holder(folders)
+    return found.pid if found is not None else None
+
+
+def holder(folders: Folders) -> Holder | None:
+    """Who holds this folder now; None if nobody does."""
     try:
         handle = os.open(folders.pid_file, os.O_RDONLY)
     except OSError:
@@ -74,40 +93,46 @@ def running_pid(folders: Folders) -> int | None:
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        text = os.read(handle, 32).decode(errors="replace").strip()
-        return int(text) if text.isdigit() else None
+        return _read(handle)
     else:
         return None
     finally:
         os.close(handle)
 
 
-def stop(folders: Folders, wait_s: float) -> int | None:
+def _read(handle: int) -> Holder | None:
+    """What the holder wrote of itself; None in the moment in which it has not yet."""
+    pid, _, what = os.pread(handle, 64, 0).decode(errors="replace").strip().partition(" ")
+    return Holder(int(pid), "replay" if what == "replay" else "desk") if pid.isdigit() else None
+
+
+def stop(folders: Folders, wait_s: float) -> Holder | None:
     """Signal the holder of this folder and wait until it has ended.
 
     Returns:
-        Its pid, or None if there was none.
+        Who it was, or None if there was none.
 
     Raises:
         DeskError: It may not be signalled, or has not ended in time.
     """
-    pid = running_pid(folders)
-    if pid is None:
+    found = holder(folders)
+    if found is None:
         return None
+    pid, what = found
     try:
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
-        return pid
+        return found
     except PermissionError as error:
-        msg = f"the desk on {folders.data_dir} (pid {pid}) belongs to another user: stop it as that user"
+        msg = f"the {what} on {folders.data_dir} (pid {pid}) belongs to another user: stop it as that user"
         raise DeskError(msg) from error
     deadline = time.monotonic() + wait_s
     while running_pid(folders) == pid:
         if time.monotonic() >= deadline:
-            msg = f"the desk on {folders.data_dir} (pid {pid}) has not ended in {wait_s:g} s: see {folders.logs}"
+            msg = f"the {what} on {folders.data_dir} (pid {pid}) has not ended in {wait_s:g} s: see {folders.logs}"
             raise DeskError(msg)
         time.sleep(0.05)
-    return pid
+    return found
 
 
 def _end_leftovers(folders: Folders, patience_s: float) -> None:

@@ -92,8 +92,10 @@ class PlainView:
                 if self._states.get(label) != state:
                     self._states[label] = state
                     pid = f" (pid {entry['pid']})" if entry.get("pid") else ""
-                    end = ends.get(entry["name"]) if kind == "processes" and state == "backoff" else None
-                    self._line(f"{label} {state}{pid}{f': {end}' if end else ''}")
+                    why = ends.get(entry["name"]) if kind == "processes" and state == "backoff" else None
+                    if label == "bars" and state == "starting":
+                        why = document["store"]["preparing"]
+                    self._line(f"{label} {state}{pid}{f': {why}' if why else ''}")
         if time.monotonic() >= self._next_line and document["feeds"]:
             self._next_line = time.monotonic() + LINE_S
             self._line(summary(document))
@@ -239,6 +241,8 @@ def _rest(document: dict[str, Any]) -> Any:
     store, redis = document["store"], document["redis"]
     text = Text(f"\njournal row {document['journal']['seq']}   store {store['engine']} {store['state']}   redis ")
     text.append(redis["state"], style="green" if redis["state"] == "up" else "bold red")
+    if store["preparing"]:
+        text.append(f"\nbars: {store['preparing']}", style="yellow")
     for error in (document["journal"]["last_error"], store["last_error"]):
         if error:
             text.append(f"\n{error}", style="red")

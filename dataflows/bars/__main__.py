@@ -77,7 +77,8 @@ def _work(settings: Settings, recovery: Recovery, ledger: Ledger, stop: threadin
     store = open_patiently(lambda: open_store(settings.store), stop, progress, report)
     try:
         if store is not None:
-            settle_in()
+            settle_in(lambda text: setattr(progress, "preparing", text))
+            progress.preparing = ""
             teller.store = store
             bench = Bench(
                 folders.journal, recovery, store, ledger, progress, report, round(settings.grace_s * 1_000_000_000)
@@ -159,6 +160,7 @@ class Teller:
                     "skipped": pipe.skipped + self._closed.pipe.skipped,
                     "published": self._closed.published,
                 },
+                "preparing": progress.preparing,
                 "ticks": progress.ticks,
                 "out_of_session": progress.out_of_session,
                 "closed": {name: int(n) for name, n in zip(NAMES, progress.closes, strict=True)},

@@ -16,6 +16,8 @@ def _per_interval() -> NDArray[np.int64]:
 class Progress:
     """Counts since the process started. Each field has one writer, so reading needs no lock."""
 
+    preparing: str = ""
+    """Why no bars are made yet, if it takes long."""
     seq: int = 0
     """Last row of the journal whose bars have been made."""
     clock: int = 0

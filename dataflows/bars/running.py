@@ -1,6 +1,7 @@
 """Running the bars dataflow in this process until it ends, live or to the journal's end."""
 
 import gc
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -28,6 +29,10 @@ from sources.journal_tail import InFlight, JournalTail
 
 EPOCH: Final = timedelta(seconds=10)
 """Between two snapshots; as much is done again after a crash."""
+
+COMPILING: Final = "compiling the kernels, once after an installation or an update: up to a minute"
+COMPILING_S: Final = 2.0
+"""Reading them from disk takes less, so whoever waits longer is told why."""
 
 MAX_TICKS: Final = 524_288
 """About how many ticks are read at a time when catching up."""
@@ -104,11 +109,27 @@ def make_bars(
 
 
 def run(flow: Dataflow, recovery: Recovery, epoch: timedelta = EPOCH) -> None:
-    """Run a flow and raise what went wrong in it as it was raised there."""
+    """Run a flow and raise what went wrong in it as it was raised there.
+
+    Raises:
+        DeskError: The engine could not write its snapshots; or what the flow raised.
+    """
     try:
         cli_main(flow, epoch_interval=epoch, recovery_config=recovery.config)  # type: ignore[no-untyped-call]
     except (BytewaxRuntimeError, RuntimeError) as error:
-        raise cause(error) from error
+        found = cause(error)
+        why = _SNAPSHOT_FAULT.search(str(found))
+        if why is None:
+            raise found from error
+        msg = (
+            f"recovery store {recovery.folder} cannot be written: {why[1]}; free space on its disk, or mend its "
+            "permissions, and start again: what was stored is kept"
+        )
+        raise DeskError(msg) from error
+
+
+_SNAPSHOT_FAULT: Final = re.compile(r'SqliteFailure\(.*Some\("(.*?)"\)\)')
+"""How the engine's panic names what SQLite said when a snapshot could not be written."""
 
 
 def cause(error: BaseException) -> BaseException:
@@ -121,9 +142,20 @@ def cause(error: BaseException) -> BaseException:
     return found
 
 
-def settle_in() -> None:
-    """Get a process ready for microseconds: kernels compiled, start-up garbage out of the collector's sight."""
-    kernels()
+def settle_in(tell: Callable[[str], object] = lambda _: None) -> None:
+    """Get a process ready for microseconds: kernels compiled, start-up garbage out of the collector's sight.
+
+    Args:
+        tell: Told what takes so long, if it does; from another thread.
+    """
+    late = threading.Timer(COMPILING_S, tell, [COMPILING])
+    late.daemon = True
+    late.start()
+    try:
+        kernels()
+    finally:
+        late.cancel()
+        late.join()
     # With the default of 5 ms, the keeper's thread would hold up a tick by that much.
     sys.setswitchinterval(0.0005)
     gc.collect()

@@ -85,8 +85,8 @@ def down(**desk: Any) -> None:
     from pocketquant.hold import stop
 
     settings = options.existing_desk(**desk)
-    pid = stop(settings.folders, DOWN_S)
-    if pid is None:
+    stopped = stop(settings.folders, DOWN_S)
+    if stopped is None:
         click.echo(f"nothing runs on {settings.folders.data_dir}", err=True)
     else:
-        click.echo(f"stopped the desk on {settings.folders.data_dir} (pid {pid})", err=True)
+        click.echo(f"stopped the {stopped.what} on {settings.folders.data_dir} (pid {stopped.pid})", err=True)

@@ -56,6 +56,8 @@ def describe(document: dict[str, Any]) -> str:
     head = f"desk       {document['data_dir']}"
     if desk is None:
         lines = [f"{head}: not running (`pq up` starts it)"]
+    elif desk["what"] == "replay":
+        lines = [f"{head}: a replay writes into it (pid {desk['pid']}); a desk can start when it is done"]
     else:
         up = f", up {format_span(desk['uptime_s'])}" if desk["uptime_s"] is not None else ""
         lines = [f"{head}: pid {desk['pid']}{up}"]
@@ -100,6 +102,7 @@ def describe(document: dict[str, Any]) -> str:
             format_bytes(store["bytes"]) if store["bytes"] is not None else store["where"],
             f"{store['lag_rows']} rows ({format_span(lag / 1000)}) behind" if lag is not None else "",
             f"{store['retries']} retries" if store["retries"] else "",
+            store["preparing"],
             store["last_error"],
         )
     )

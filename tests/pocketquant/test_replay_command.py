@@ -1,9 +1,16 @@
 """`pq replay`: a file through the journal, the dataflow and the store, as a user calls it."""
 
 import json
+import os
+import subprocess
+import sys
+import threading
+import time
 
 import pytest
 
+from dataflows.bars import running
+from dataflows.bars.running import COMPILING
 from pocketquant.hold import Hold
 
 CSV = """event_time,price,size,aggressor,trade_id
@@ -35,7 +42,8 @@ def test_a_file_becomes_bars_and_twice_gives_the_same(pq, tmp_path, file):
     """Its ticks are known by the file's hash and the row."""
     data_dir = tmp_path / "desk"
     first = pq("replay", file, "--symbol", "OKX:BTCUSDT", "--json", "--data-dir", data_dir)
-    assert (first.code, first.err) == (0, "")
+    # On a machine that has never compiled them, the kernels are what a user waits for.
+    assert (first.code, first.err.removesuffix(f"{COMPILING}\n")) == (0, "")
     assert (first.json()["known"], first.json()["journaled"]) == (False, 3)
     assert minutes(pq, data_dir) == BARS
     ticks = pq("ticks", "OKX:BTCUSDT", "--json", "--data-dir", data_dir).json()
@@ -135,3 +143,47 @@ def test_whose_ticks_they_are_has_to_be_said(pq, tmp_path, file):
     unknown = pq("replay", file, "--symbol", "NOWHERE:ABC", "--data-dir", tmp_path / "desk")
     assert unknown.code == 2
     assert "NOWHERE" in unknown.err
+
+
+def test_who_waits_for_the_compiler_is_told(pq, tmp_path, file, monkeypatch):
+    """The first replay on a machine takes half a minute before it does anything that can be seen."""
+    told = threading.Event()
+    monkeypatch.setattr(running, "COMPILING_S", 0.0)
+    monkeypatch.setattr(running, "kernels", lambda: told.wait(5))
+    running.settle_in(lambda _: told.set())
+    assert told.is_set()
+
+    monkeypatch.setattr(running, "kernels", lambda: time.sleep(0.5))
+    answer = pq("replay", file, "--symbol", "OKX:BTCUSDT", "--data-dir", tmp_path / "desk")
+    assert (answer.code, answer.err) == (0, f"{COMPILING}\n")
+
+
+def test_what_runs_on_the_folder_is_said_to_be_a_replay(pq, desk, folders):
+    with Hold(folders, "replay"):
+        table = pq("status", "--data-dir", desk)
+        document = pq("status", "--json", "--data-dir", desk).json()
+        refused = pq("up", "--feed", "sim", "--data-dir", desk)
+    assert f"a replay writes into it (pid {os.getpid()})" in table.out
+    assert (document["supervisor"]["pid"], document["supervisor"]["what"]) == (os.getpid(), "replay")
+    assert {"redis", "ingest", "bars"} <= {entry["name"] for entry in document["processes"]}
+    assert f"a replay already runs on {desk} (pid {os.getpid()})" in refused.err
+
+
+NOISY = """
+import os, sys
+from pathlib import Path
+from pocketquant.engine_noise import engine_noise
+with engine_noise(Path(sys.argv[1])):
+    os.write(2, b"thread panicked\\n")
+    print("one line", file=sys.stderr)
+os.write(2, b"after\\n")
+print("done", file=sys.stderr)
+"""
+
+
+def test_what_the_engine_prints_by_itself_goes_to_a_file(tmp_path):
+    """It prints a backtrace of its own at every error, which is no user's business."""
+    log = tmp_path / "engine.log"
+    done = subprocess.run([sys.executable, "-c", NOISY, log], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stderr == "one line\nafter\ndone\n"
+    assert log.read_text() == "thread panicked\n"

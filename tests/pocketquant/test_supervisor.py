@@ -222,7 +222,7 @@ def test_a_signal_stops_all_with_exit_0(run_supervisor, folders, number):
 
 def test_down_signals_and_waits(run_supervisor, folders):
     process, pids = run_supervisor(SLEEPER)
-    assert stop(folders, 10) == process.pid
+    assert stop(folders, 10) == (process.pid, "desk")
     assert not any(map(alive, pids))
     assert process.wait(timeout=10) == 0
     assert stop(folders, 10) is None
