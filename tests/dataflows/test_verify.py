@@ -126,6 +126,25 @@ def test_rows_that_the_flow_has_not_read_yet_are_no_difference(made):
     assert verify(made.journal, made.store).good
 
 
+def test_what_was_pruned_is_neither_missed_nor_rebuilt(made):
+    """Of a bar that had begun before the oldest row left, the journal knows a part only; the store has it whole."""
+    before = [made.store.read(series.symbol, series.interval).rows() for series in made.store.series()]
+    made.writer.close()
+    with closing(sqlite3.connect(made.writer.file)) as journal, journal:
+        journal.execute("DELETE FROM rows WHERE seq < 150")
+        journal.execute("DELETE FROM starts")
+        journal.execute("INSERT INTO starts VALUES(150, 'pruned')")
+
+    found = verify(made.journal, made.store)
+    rebuilt = rebuild(made.journal, made.store, Symbol("SIM", "S1"))
+
+    assert found.good, found.differences
+    assert 20 < found.bars < 150
+    assert rebuilt.bars > 10
+    assert rebuilt.written == 0
+    assert [made.store.read(series.symbol, series.interval).rows() for series in made.store.series()] == before
+
+
 def test_a_rebuild_leaves_better_bars_and_other_times_alone(made):
     """Official beats what the journal gives; and the range is the user's."""
     symbol = Symbol("SIM", "S2")
