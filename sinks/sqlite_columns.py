@@ -74,11 +74,12 @@ def read_bars(path: Path, sql: str, values: Mapping[str, int], *, timeout_s: flo
             place = c.sqlite3_bind_parameter_index(statement, f":{name}".encode())
             if place and c.sqlite3_bind_int64(statement, place, value):
                 return None
+        fill = _loop()
         rows, filled, status = np.zeros(_FIRST_ROWS, dtype=BAR), 0, _ROW
         while status == _ROW:
             if filled == len(rows):
                 rows = np.concatenate((rows, np.zeros(len(rows), dtype=BAR)))
-            filled, status = _fill(
+            filled, status = fill(
                 library.step, library.column_int64, library.column_double, statement.value, rows, filled
             )
     finally:
@@ -144,8 +145,13 @@ def _double(_typing: Any, address: Any, statement: Any, column: Any) -> Any:  # 
     return types.float64(types.int64, types.int64, types.int32), _call(ir.DoubleType(), 1)
 
 
-@njit(cache=True, nogil=True)
-def _fill(step, column_int64, column_double, statement, rows, filled):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+@cache
+def _loop() -> Any:
+    """`_fill` compiled, or read from disk; not at import, which does no work."""
+    return njit(cache=True, nogil=True)(_fill)
+
+
+def _fill(step: int, column_int64: int, column_double: int, statement: int, rows: Any, filled: int) -> tuple[int, int]:
     """Step until the rows are full or the statement ends: (rows filled, last status)."""
     status = _ROW
     while filled < len(rows):
