@@ -156,8 +156,9 @@ def settle_in(tell: Callable[[str], object] = lambda _: None) -> None:
     finally:
         late.cancel()
         late.join()
-    # With the default of 5 ms, the keeper's thread would hold up a tick by that much.
-    sys.setswitchinterval(0.0005)
+    # With the default of 5 ms, the keeper's thread would hold up a tick by that much, and again at each system call
+    # that the flow's thread makes meanwhile.
+    sys.setswitchinterval(0.00005)
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)

@@ -14,6 +14,7 @@ from dataflows.bars.pieces import Made, Piece, Refused
 from market.bars import BAR
 from market.chunks import Chunk
 from market.errors import DeskError
+from market.intervals import INTERVALS
 from market.sessions import Calendar
 from market.streams import Stream
 from operators.bars import Aggregator
@@ -25,6 +26,8 @@ VERSION: Final = 1
 _FRONT: Final = Struct("<4sIqq")
 _MAGIC: Final = b"PQsh"
 _NO_BARS: Final = np.empty(0, BAR)
+_NO_STREAMS: Final = np.empty(0, np.uint16)
+_PER_STREAM: Final = len(INTERVALS)
 
 
 class Shard(StatefulBatchLogic[Piece, Made, bytes]):
@@ -96,7 +99,7 @@ class Shard(StatefulBatchLogic[Piece, Made, bytes]):
             )
             raise DeskError(msg)
         if chunk is None:
-            forming = self._show(()) if piece.show else []
+            forming = self._show(_NO_STREAMS) if piece.show else []
             return Made(piece.number, piece.parts, piece.shard, 0, 0, _NO_BARS, [], 0, 0, forming, self._known)
         if chunk.streams is not self._known:
             self._learn(chunk.streams, piece.shard)
@@ -112,7 +115,7 @@ class Shard(StatefulBatchLogic[Piece, Made, bytes]):
         if chunk.domain == LIVE:
             clock = int(chunk.row_clock[-1])
             if piece.show:
-                forming = self._show(made.touched.tolist())
+                forming = self._show(made.touched)
             elif self._shown:
                 self._dirty.update(made.touched.tolist())
         refused = [_refused(row, chunk) for row in made.rejects] if len(made.rejects) else []
@@ -121,22 +124,26 @@ class Shard(StatefulBatchLogic[Piece, Made, bytes]):
             made.ticks, forming, chunk.streams,
         )  # fmt: skip
 
-    def _show(self, touched: Iterable[int]) -> list[tuple[Stream, bytes]]:
+    def _show(self, touched: NDArray[np.uint16]) -> list[tuple[Stream, bytes]]:
         """What is forming of the streams that changed since it was shown last."""
         dirty = self._dirty
         if dirty:
-            dirty.update(touched)
-            ids = np.array(sorted(dirty), np.uint16)
+            dirty.update(touched.tolist())
+            touched = np.array(sorted(dirty), np.uint16)
             dirty.clear()
-        else:
-            ids = np.array(touched, np.uint16)
-        if not len(ids):
+        ids = touched.tolist()
+        if not ids:
             return []
-        rows = self._bars.forming(ids)
+        rows = self._bars.forming(touched)
+        data, own = rows.tobytes(), self._own
         if len(ids) == 1:
-            return [(self._own[int(ids[0])], rows.tobytes())]
+            return [(own[ids[0]], data)]
+        if len(rows) == _PER_STREAM * len(ids) and rows["stream"][::_PER_STREAM].tolist() == ids:
+            # The live case, where microseconds count: each has one bar an interval.
+            size = _PER_STREAM * BAR.itemsize
+            return [(own[place], data[n * size : n * size + size]) for n, place in enumerate(ids)]
         found = by_stream(rows)
-        return [(self._own[place], found.get(place, b"")) for place in ids.tolist()]
+        return [(own[place], found.get(place, b"")) for place in ids]
 
     def _learn(self, streams: tuple[Stream, ...], shard: int) -> None:
         for stream in streams[len(self._known) :]:

@@ -22,7 +22,7 @@ WAIT_S: Final = 0.25
 """How long the dataflow blocks when there is nothing."""
 SPACING_S: Final = 0.02
 """Between two looks, so that a busy symbol costs one write and not one a tick."""
-TAKEN_MAX: Final = 128
+TAKEN_MAX: Final = 64
 """Symbols taken at once: with more, the writing would hold up the network's thread for milliseconds."""
 
 
