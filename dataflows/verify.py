@@ -79,6 +79,7 @@ def verify(
     store: BarStore,
     symbols: Collection[Symbol] | None = None,
     *,
+    consumed: int = 0,
     grace_ns: int = GRACE_NS,
     tell: Tell | None = None,
 ) -> Verified:
@@ -88,6 +89,8 @@ def verify(
         journal: Folder of the journal.
         store: Of the bars.
         symbols: Of these only; all if None.
+        consumed: Row of the journal up to which the store must have everything, whatever it says itself: one that was
+            lost or replaced knows of nothing that it lacks.
         grace_ns: That the bars were made with.
         tell: Told how far it is.
 
@@ -96,14 +99,15 @@ def verify(
         DeskError: The journal or the store cannot be read.
     """
     tell = tell or (lambda *_: None)
-    upto = store.position(WRITER)
+    position = store.position(WRITER)
+    upto = max(position, consumed)
     damage: list[CorruptRow] = []
     with JournalReader(journal, damage.append) as reader:
         expected, since, rows = _expected(reader, upto, symbols, grace_ns, tell)
     findings = store.check_log()
     stored = _logged(store, upto, symbols, since, broken=bool(findings))
     differences = _compare(expected, stored, broken=bool(findings))
-    differences += _shown(expected, store, moved=lambda: store.position(WRITER) != upto)
+    differences += _shown(expected, store, moved=lambda: store.position(WRITER) != position)
     tell("compare", 1.0)
     return Verified(len(expected), differences, findings, damage, rows)
 

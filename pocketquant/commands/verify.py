@@ -15,6 +15,7 @@ from pocketquant.times import format_time
 
 if TYPE_CHECKING:
     from dataflows.verify import Verified
+    from infra.settings import Settings
 
 COLUMNS: Final[dict[str, Kind]] = {
     "exchange": "text",
@@ -45,10 +46,18 @@ def verify(symbol: Symbol | None, *, form: Format | None, as_json: bool, output:
     picked = options.chosen(form, as_json, output)
     settings = options.existing_desk(**desk)
     if symbol is not None and symbol not in known_symbols(settings):
-        note(nothing_for(settings, symbol, "bars"))
+        raise click.UsageError(nothing_for(settings, symbol, "bars"))
+    # An empty store has nothing that differs; that it was not always empty is known elsewhere.
+    consumed = _consumed(settings)
     store = open_bars(settings)
+    lost: list[str] = []
     if store is None:
         result = Verified(0, [], [], [], 0)
+        if consumed:
+            lost.append(
+                f"bar store {settings.folders.bars} is missing, and had the bars of journal rows up to {consumed}: put "
+                f"it back, or move {settings.folders.recovery_bars} away and start again: bars are then made anew"
+            )
     else:
         steps = {"recompute": "working bars out", "compare": "comparing"}
         with closing(store), progress(steps) as tell:
@@ -56,6 +65,7 @@ def verify(symbol: Symbol | None, *, form: Format | None, as_json: bool, output:
                 settings.folders.journal,
                 store,
                 None if symbol is None else {symbol},
+                consumed=consumed,
                 grace_ns=round(settings.grace_s * 1_000_000_000),
                 tell=tell,
             )
@@ -66,7 +76,7 @@ def verify(symbol: Symbol | None, *, form: Format | None, as_json: bool, output:
         for d in result.differences
     ]
     if picked == "json":
-        _write_json(result, differ, rows, output)
+        _write_json(result, differ, rows, lost, output)
     else:
         if picked == "table" and output is None:
             click.echo(sentence)
@@ -74,17 +84,30 @@ def verify(symbol: Symbol | None, *, form: Format | None, as_json: bool, output:
             note(sentence)
         if rows or output is not None:
             write(Records(COLUMNS, rows), picked, output)
-    for trouble in (*result.findings, *result.damage):
+    for trouble in (*lost, *result.findings, *result.damage):
         note(str(trouble))
-    return 0 if result.good else 1
+    return 0 if result.good and not lost else 1
 
 
-def _write_json(result: "Verified", differ: int, rows: list[tuple[Any, ...]], output: Path | None) -> None:
+def _consumed(settings: "Settings") -> int:
+    """The row of the journal up to which the dataflow has put everything into the store, by its own note."""
+    from dataflows.bars.keeper import WRITER
+    from sinks.ledger import Ledger
+
+    if not settings.folders.desk.is_file():
+        return 0
+    with Ledger(settings.folders.desk) as ledger:
+        return next((position.seq for position in ledger.positions() if position.consumer == WRITER), 0)
+
+
+def _write_json(
+    result: "Verified", differ: int, rows: list[tuple[Any, ...]], lost: list[str], output: Path | None
+) -> None:
     document = {
         "compared": result.bars,
         "differ": differ,
         "differences": [dict(zip(COLUMNS, plain_row(COLUMNS, row), strict=True)) for row in rows],
-        "log": [str(finding) for finding in result.findings],
+        "log": [*lost, *(str(finding) for finding in result.findings)],
         "journal": [str(damage) for damage in result.damage],
     }
     text = json.dumps(document, indent=1)

@@ -50,8 +50,9 @@ def test_a_bar_that_was_altered_is_found_and_made_anew(pq, replayed):
 
 
 def test_an_unknown_symbol_is_said(pq, replayed):
+    """A typo in a nightly check must not pass for a symbol without faults."""
     verified = pq("verify", "OKX:BTCUSD", "--data-dir", replayed)
-    assert (verified.code, verified.out) == (0, "0 bars compared, 0 differ\n")
+    assert (verified.code, verified.out) == (2, "")
     assert "did you mean OKX:BTCUSDT?" in verified.err
     rebuilt = pq("rebuild", "OKX:BTCUSD", "--data-dir", replayed)
     assert (rebuilt.code, rebuilt.out) == (2, "")
@@ -61,3 +62,18 @@ def test_an_unknown_symbol_is_said(pq, replayed):
 def test_a_desk_without_bars_has_none_to_compare(pq, folders):
     answer = pq("verify", "--data-dir", folders.data_dir)
     assert (answer.code, answer.out) == (0, "0 bars compared, 0 differ\n")
+
+
+def test_bars_of_a_store_that_was_lost_are_missed(pq, replayed):
+    """An empty store contradicts nothing, but it is not what the dataflow had filled."""
+    for file in replayed.glob("bars.sqlite*"):
+        file.rename(file.with_name(f"old-{file.name}"))
+    gone = pq("verify", "--data-dir", replayed)
+    assert (gone.code, gone.out) == (1, "0 bars compared, 0 differ\n")
+    assert f"bar store {replayed / 'bars.sqlite'} is missing" in gone.err
+    assert "recovery" in gone.err
+
+    assert pq("rebuild", "OKX:BTCUSDT", "--data-dir", replayed).code == 0
+    another = pq("verify", "--data-dir", replayed)
+    assert another.code == 1
+    assert another.out.startswith("15 bars compared, 15 differ\n")
