@@ -131,7 +131,7 @@ class KrakenParser:
         elif kind is _Status:
             for system in message.data:
                 event = "status" if system.system == "online" else "maintenance"
-                out.notes.append((event, f"kraken is {system.system or 'silent on its state'}"))
+                out.notes.append((event, f"the venue's state is {system.system or 'unknown'}"))
 
     def _trades(self, trades: list[_Trade], received_time: int, out: Parsed, frame: str | bytes) -> None:
         stamp = self._stamp

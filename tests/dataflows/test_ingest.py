@@ -341,6 +341,36 @@ async def test_what_a_venue_or_a_feed_refuses_is_named_symbol_by_symbol_and_the_
 
 
 @asynchronous
+async def test_of_two_feeds_of_a_symbol_one_makes_the_bars_and_both_are_journaled(exchange, tmp_path):
+    """The user may change which; where that one is dropped the other takes over."""
+    bitcoin = SYMBOLS[0]
+    other = make_feed("tradingview", urls=[f"{exchange}/tradingview"])
+    desk = Desk(tmp_path, exchange, symbols=[bitcoin], others=[other])
+    async with desk.working():
+        with Ledger(tmp_path / "desk.sqlite") as user:
+            user.subscribe(bitcoin, "tradingview", time.time_ns())
+            sampled = desk.ingest.intakes["tradingview"]
+            await soon(lambda: sampled.ticks > 3)
+            assert [stream.feed for stream in desk.ingest.shown.values()] == ["sim"]
+            user.subscribe(bitcoin, "tradingview", time.time_ns(), designated=True)
+            await soon(lambda: [stream.feed for stream in desk.ingest.shown.values()] == ["tradingview"])
+            seen = sampled.ticks
+            await soon(lambda: sampled.ticks > seen + 3)
+            user.unsubscribe(bitcoin, "tradingview")
+            await soon(lambda: [stream.feed for stream in desk.ingest.shown.values()] == ["sim"])
+            await desk.more(20)
+
+    journaled = Journaled(tmp_path / "journal")
+    feeds = [journaled.streams[stream].feed for _, stream, _, _ in journaled.of(MarkKind.DESIGNATED)]
+    assert feeds == ["sim", "tradingview", "sim"]
+    assert {stream.feed: stream.kind.name for stream in journaled.streams} == {
+        "sim": "TRADES",
+        "tradingview": "CONFLATED",
+    }
+    assert {tick[6] for tick in journaled.ticks[str(bitcoin)]} == {0, 1}
+
+
+@asynchronous
 async def test_a_clock_that_is_so_wrong_that_nothing_passes_is_an_alarm_too(exchange, tmp_path):
     desk = Desk(tmp_path, exchange)
     async with desk.working():

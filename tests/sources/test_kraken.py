@@ -135,8 +135,8 @@ def test_answers_and_states_are_notes():
     assert out.notes == [
         ("subscribed", "trade BTC/USD"),
         ("refused", "FOO/BAR Currency pair not supported FOO/BAR"),
-        ("status", "kraken is online"),
-        ("maintenance", "kraken is maintenance"),
+        ("status", "the venue's state is online"),
+        ("maintenance", "the venue's state is maintenance"),
     ]
     assert (out.ticks, out.rejects) == ([], [])
 
