@@ -93,6 +93,12 @@ class Desk:
         served = serve(metrics, settings.metrics_port)
         notifier = Notifier([address.get_secret_value() for address in settings.notify])
         alarms = Alarms(settings.folders.desk, notifier, metrics)
+        if served is None and settings.metrics_port:
+            text = (
+                f"metrics port {settings.metrics_port} is in use, so the supervisor serves no page of metrics: set "
+                "metrics_port to another, or to 0 for none"
+            )
+            alarms.sound("port_in_use", "supervisor", text)
         supervisor = Supervisor(
             processes.specs(settings, feeds, self._config),
             settings.folders,

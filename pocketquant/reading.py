@@ -316,7 +316,11 @@ def known_symbols(settings: Settings) -> set[Symbol]:
 
 
 def nothing_for(settings: Settings, symbol: Symbol, what: str) -> str:
-    """The sentence for an empty answer: nothing in that span, or nothing known of the symbol at all."""
+    """The sentence for an empty answer: nothing in that span, or nothing known of the symbol at all.
+
+    Raises:
+        click.UsageError: Nothing is known of its exchange either, so there never can be.
+    """
     try:
         known = known_symbols(settings)
     except DeskError as error:
@@ -325,6 +329,9 @@ def nothing_for(settings: Settings, symbol: Symbol, what: str) -> str:
         return f"no {what} of {symbol} in that span"
     from difflib import get_close_matches
 
+    from pocketquant.options import check_exchange
+
+    check_exchange(symbol)
     close = get_close_matches(str(symbol), [str(other) for other in known], n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"`pq subscribe {symbol}` starts it"
     return f"nothing is known of {symbol}: {hint}"

@@ -23,6 +23,9 @@ LINE_S: Final = 30.0
 SYMBOLS_SHOWN: Final = 40
 """More than these do not fit; the rest is counted."""
 
+EVENTS_TOLD: Final = 50
+"""At most so many at a time; a storm of them is in the log."""
+
 _GOOD: Final = {"running", "up"}
 _MINUTE: Final = ("1m open", "1m high", "1m low", "1m close", "1m volume")
 
@@ -64,12 +67,15 @@ class _Repeating:
 
 
 class PlainView:
-    """A line at each change of a process or feed, and one in half a minute that says how all is."""
+    """A line at each change of a process or feed, at each event, and one in half a minute that says how all is."""
 
     def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
         self._settings = settings
         self._say = say
         self._states: dict[str, str] = {}
+        self._started = time.time_ns()
+        self._told = 0
+        """Number of the last event that was told; those from before this desk are not."""
         self._next_line = 0.0
         self._repeating = _Repeating(self.show, REDRAW_S)
 
@@ -83,7 +89,7 @@ class PlainView:
 
     def show(self) -> None:
         """Say what changed since the last time."""
-        document = gather(self._settings, alerts=0)
+        document = gather(self._settings, alerts=EVENTS_TOLD)
         ends = (document["supervisor"] or {}).get("last_ends", {})
         for kind in ("processes", "feeds"):
             for entry in document[kind]:
@@ -96,6 +102,10 @@ class PlainView:
                     if label == "bars" and state == "starting":
                         why = document["store"]["preparing"]
                     self._line(f"{label} {state}{pid}{f': {why}' if why else ''}")
+        for event in reversed(document["alerts"]):
+            if event["time"] >= self._started and event["id"] > self._told:
+                self._told = event["id"]
+                self._line(f"{event['name']} {event['text']}")
         if time.monotonic() >= self._next_line and document["feeds"]:
             self._next_line = time.monotonic() + LINE_S
             self._line(summary(document))

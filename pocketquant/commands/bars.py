@@ -50,8 +50,6 @@ def bars(
     **desk: Any,
 ) -> None:
     """Bars of a symbol, newest first, the forming one included."""
-    from market.errors import DeskError
-    from market.sessions import calendar_name
     from pocketquant.reading import BAR_KINDS, nothing_for, read_bars
 
     options.chosen(form, as_json, output)
@@ -70,11 +68,5 @@ def bars(
         states=[BarState[state.upper()] for state in states] or None,
         as_of=as_of,
     )
-    empty = ""
-    if not rows:
-        empty = nothing_for(settings, symbol, f"{interval} bars")
-        try:
-            calendar_name(symbol)
-        except DeskError as error:
-            empty = f"{empty}; {error}"
+    empty = "" if rows else nothing_for(settings, symbol, f"{interval} bars")
     options.deliver(Records(BAR_KINDS, rows, empty=empty), form, as_json, output)

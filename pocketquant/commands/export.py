@@ -53,8 +53,7 @@ def export(
     rows = read_bars(
         settings, symbol, interval, start=start, end=end, limit=None, states=states, as_of=as_of, newest_first=False
     )
-    if not rows:
-        note(f"{nothing_for(settings, symbol, f'{interval} bars')}; {output} was not written")
-        return
-    count = write(Records(BAR_KINDS, rows), picked, output)
+    # An empty result is a file too: one of an earlier day in its place would be taken for this answer.
+    empty = "" if rows else nothing_for(settings, symbol, f"{interval} bars")
+    count = write(Records(BAR_KINDS, rows, empty=empty), picked, output)
     note(f"{count} bars of {symbol} {interval} written to {output}")

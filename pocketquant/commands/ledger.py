@@ -106,7 +106,7 @@ def rejects(
             ]
             if not counts:
                 shown = [
-                    (r.received_time, r.source, r.reason, *(r.symbol or (None, None)), r.seq, r.place, r.detail)
+                    (r.received_time or None, r.source, r.reason, *(r.symbol or (None, None)), r.seq, r.place, r.detail)
                     for r in ledger.rejects(limit, source=source, reason=reason)
                 ]
     if counts:

@@ -291,5 +291,22 @@ def test_nothing_found_is_an_empty_list_and_a_sentence(pq, desk):
     )
 
 
+@pytest.mark.parametrize("words", [("bars", "1m"), ("chart", "1m"), ("ticks",)])
+def test_an_exchange_without_a_calendar_is_an_error_that_says_how_to_add_it(pq, desk, words):
+    answer = pq(words[0], "NOWHERE:X", *words[1:], "--data-dir", desk)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "market/sessions.py" in answer.err
+
+
+def test_an_export_of_nothing_leaves_no_older_answer_in_its_place(pq, desk, tmp_path):
+    file = tmp_path / "bars.csv"
+    file.write_text("of yesterday")
+    answer = pq("export", "SIM:BTCUSD", "1m", "--end", "2020-01-01", "--output", file, "--data-dir", desk)
+    assert answer.code == 0
+    assert "no 1m bars of SIM:BTCUSD in that span\n" in answer.err
+    assert file.read_text().startswith("exchange,symbol,interval,start")
+    assert len(file.read_text().splitlines()) == 1
+
+
 def test_the_thirteen_intervals_are_all_answered(pq, desk):
     assert [pq("bars", "SIM:BTCUSD", name, "--json", "--data-dir", desk).code for name in NAMES] == [0] * 13

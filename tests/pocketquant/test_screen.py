@@ -11,6 +11,7 @@ from infra.status import StatusFile
 from pocketquant.commands.status import describe
 from pocketquant.desk_status import gather
 from pocketquant.screen import LiveView, PlainView
+from sinks.ledger import Event, Ledger
 
 SECOND = 10**9
 FEED = {
@@ -101,3 +102,19 @@ def test_plain_lines_tell_of_each_change_once(folders):
         "feeds: sim up 49.5/s; journal row 77, bars 12 ms behind; Redis down",
         "sim feed down",
     ]
+
+
+def test_plain_lines_tell_of_each_event_once(folders):
+    """A price alert or a feed gone stale is news where there is no screen to see it on, too; last week's is not."""
+    with Ledger(folders.desk) as ledger:
+        ledger.note_event(Event(time.time_ns() - SECOND, "warning", "feed_stale", "ingest", "of an earlier desk"))
+    lines = []
+    view = PlainView(load_settings(folders.data_dir, environ={}), lambda line: lines.append(line.partition(" ")[2]))
+    with Ledger(folders.desk) as ledger:
+        for text in ("SIM:BTCUSD traded at 2", "SIM:ETHUSD traded at 3"):
+            ledger.note_event(Event(time.time_ns(), "warning", "price_alert", "ingest", text))
+    view.show()
+    view.show()
+
+    told = [line for line in lines if "stopped" not in line]
+    assert told == ["price_alert SIM:BTCUSD traded at 2", "price_alert SIM:ETHUSD traded at 3"]

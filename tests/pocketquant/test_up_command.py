@@ -1,6 +1,7 @@
 """`pq up` where it must not start, and what it is made of."""
 
 import logging
+import socket
 import sys
 
 import pytest
@@ -77,3 +78,17 @@ def test_redis_listens_on_no_port_and_keeps_nothing_on_disk(folders):
     words = " ".join(redis.command())
     for option in ("--port 0", "--appendonly no", "--save  ", "--maxmemory 32mb", "--unixsocketperm 700"):
         assert option in words
+
+
+def test_a_metrics_port_in_use_is_said_and_stops_nothing(pq, desk, folders):
+    """The desk is worth more than a page about it; which port it was is named where a user looks."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        folders.config.write_text(f"metrics_port = {port}\n")
+        answer = pq("up", "--feed", "sim", "--exit-after", "0", "--data-dir", desk)
+    assert answer.code == 0
+    (event,) = pq("status", "--json", "--data-dir", desk).json()["alerts"]
+    assert event["name"] == "port_in_use"
+    assert f"metrics port {port} is in use" in event["text"]
