@@ -1,5 +1,6 @@
 """What a user should hear of: events of the desk, and prices to watch for."""
 
+import sqlite3
 from typing import Final, Literal, NamedTuple
 
 from market.errors import DeskError
@@ -51,13 +52,7 @@ class Alerts(LedgerFile):
     def note_event(self, event: Event) -> int:
         """Note an event; returns its id."""
         with self.transaction() as connection:
-            number = connection.execute(
-                "INSERT INTO events(time, level, name, process, feed, symbol, text) VALUES(?, ?, ?, ?, ?, ?, ?)",
-                (event.time, event.level, event.name, event.process, event.feed, event.symbol, event.text),
-            ).lastrowid
-            assert number is not None, "an insert has a row id"
-            connection.execute("DELETE FROM events WHERE id <= ?", (number - EVENTS_KEPT,))
-            return number
+            return _insert(connection, event)
 
     def events(self, limit: int | None = None, *, after: int = 0) -> list[Event]:
         """The newest events, newest first.
@@ -96,14 +91,19 @@ class Alerts(LedgerFile):
             assert number is not None, "an insert has a row id"
             return number
 
-    def fire_price_alert(self, number: int, fired_at: int) -> bool:
-        """Take note that an alert's price has come; says whether it was armed, so that it is told once."""
+    def fire_price_alert(self, number: int, event: Event) -> bool:
+        """Disarm an alert whose price has come and note the event of it, both or neither.
+
+        Returns:
+            Whether it was armed; else it has been told before, or was removed, and nothing is noted.
+        """
         with self.transaction() as connection:
-            return bool(
-                connection.execute(
-                    "UPDATE price_alerts SET armed = 0, fired_at = ? WHERE id = ? AND armed", (fired_at, number)
-                ).rowcount
-            )
+            armed = connection.execute(
+                "UPDATE price_alerts SET armed = 0, fired_at = ? WHERE id = ? AND armed", (event.time, number)
+            ).rowcount
+            if armed:
+                _insert(connection, event)
+            return bool(armed)
 
     def remove_price_alert(self, number: int) -> bool:
         """Forget an alert; says whether there was one."""
@@ -121,3 +121,13 @@ class Alerts(LedgerFile):
             PriceAlert(number, Symbol(exchange, ticker), side, price, bool(is_armed), made_at, fired_at)
             for number, exchange, ticker, side, price, is_armed, made_at, fired_at in rows
         ]
+
+
+def _insert(connection: sqlite3.Connection, event: Event) -> int:
+    number = connection.execute(
+        "INSERT INTO events(time, level, name, process, feed, symbol, text) VALUES(?, ?, ?, ?, ?, ?, ?)",
+        (event.time, event.level, event.name, event.process, event.feed, event.symbol, event.text),
+    ).lastrowid
+    assert number is not None, "an insert has a row id"
+    connection.execute("DELETE FROM events WHERE id <= ?", (number - EVENTS_KEPT,))
+    return number

@@ -342,8 +342,7 @@ class Ingest:
         event = Event(at, "warning", "price_alert", "ingest", text, None, str(alert.symbol))
 
         def write(ledger: Ledger) -> None:
-            if ledger.fire_price_alert(alert.id, at):
-                ledger.note_event(event)
+            if ledger.fire_price_alert(alert.id, event):
                 self.alarms.tell("price_alert", alert.id, text)
 
         self.clerk.do(write)

@@ -232,8 +232,13 @@ def test_a_price_alert_fires_once(ledger: Ledger):
 
     assert ledger.set_price_alert(BTC, "above", 100.5, 2) == number
     assert ledger.set_price_alert(BTC, "below", 100.5, 2) != number
-    assert ledger.fire_price_alert(number, 9)
-    assert not ledger.fire_price_alert(number, 10)
+    event = Event(9, "warning", "price_alert", "ingest", "SIM:BTCUSD traded at 101.0", None, "SIM:BTCUSD")
+    with pytest.raises(DeskError):
+        ledger.fire_price_alert(number, event._replace(text=None))  # type: ignore[arg-type]
+    assert len(ledger.price_alerts(armed=True)) == 2, "what could not be told is still to be told"
+    assert ledger.fire_price_alert(number, event)
+    assert not ledger.fire_price_alert(number, event._replace(time=10))
+    assert [one.text for one in ledger.events()] == ["SIM:BTCUSD traded at 101.0"]
     assert [(one.side, one.armed, one.fired_at) for one in ledger.price_alerts()] == [
         ("above", False, 9), ("below", True, None),
     ]  # fmt: skip
