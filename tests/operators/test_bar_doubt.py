@@ -221,3 +221,27 @@ def test_a_forgotten_outage_is_not_forgotten_by_the_bars_that_hold_it():
 
     assert found[-2:] == [("M30", 0, 1, "PARTIAL"), ("D1", -720, 1, "PARTIAL")]
     assert [row for row in found if row[0] == "M1"] == [("M1", start, 1, "CLOSED") for start in (0, 5, 20)]
+
+
+def test_an_heir_amends_what_the_giver_closed():
+    """The giver closed 12:00 as revision 1; a late tick of the heir is revision 2, and 11:59 stays out of reach."""
+    rows = [
+        designated(1, NOON - MINUTE, 0),
+        ticks_row(2, T(sec(-5), 1.0), T(sec(5), 1.0)),
+        marks_row(3, (MarkKind.GAP, 0, sec(6), sec(-50), sec(-40))),
+        clock(4, sec(62)),
+        designated(5, sec(63), 1),
+        ticks_row(6, T(sec(30), 2.0, stream=1, received=sec(64)), T(sec(-2), 3.0, stream=1, received=sec(65))),
+        clock(7, at("2024-05-16T00:00:02")),
+    ]
+    out = run_kernel(rows)
+
+    assert out == run_oracle(rows)
+    assert [(bar[0], bar[2], bar[7], bar[12]) for bar in out[0].bars if bar[1] == Interval.M1] == [
+        (0, NOON - MINUTE, 1.0, 1),
+        (0, NOON - MINUTE, 1.0, 2),
+        (0, NOON, 1.0, 1),
+        (1, NOON, 2.0, 2),
+    ]
+    assert [(bar[0], bar[7], bar[11]) for bar in out[0].bars if bar[1] == Interval.D1] == [(1, 2.0, BarState.PARTIAL)]
+    assert out[0].rejects == [(6, 1, 1, "late")]

@@ -1,16 +1,20 @@
 """The bar kernel against the oracle, over random journals, and the laws that any bars must obey."""
 
 from bar_scenarios import GRACE, SECOND, STREAMS, Shard, chunks, journals, plain_bounds, run_kernel, run_oracle
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from operator_contract import assert_deterministic, assert_mutates_nothing, assert_resumable
 
 from market.bars import BarState
 from market.intervals import Interval
 
+MANY = settings(max_examples=max(300, settings.default.max_examples))
+"""The first test finds what the others only narrow down."""
+
 PLACES = st.lists(st.integers(0, 25), max_size=6)
 
 
+@MANY
 @given(journals(), PLACES, PLACES)
 def test_the_kernel_says_what_the_oracle_says(rows, cuts, stops):
     """Every emission with revision, clock and seq, every reject, every forming bar; batched and resumed anywhere.
