@@ -36,6 +36,7 @@ class Quote(NamedTuple):
     """ns, ours."""
     feed: str
     kind: str
+    """`trades` or `conflated`; with ` delayed` behind it where the venue holds its prices back."""
     session: str
 
 
@@ -116,6 +117,6 @@ def _quote(symbol: Symbol, fields: dict[bytes, bytes]) -> Quote:
         int(fields.get(b"event_time", 0)),
         int(fields.get(b"received_time", 0)),
         word(b"feed"),
-        word(b"kind"),
+        word(b"kind") + (" delayed" if b"delayed" in fields else ""),
         word(b"session"),
     )

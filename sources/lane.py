@@ -87,7 +87,7 @@ class Receiver(Protocol):
         """Something happened.
 
         Ours: `connect_failed` `disconnected` `feed_stale` `symbol_mute` `renewed` `renewal_failed`. The venue's:
-        `subscribed` `unsubscribed` `refused` `status` `maintenance`.
+        `subscribed` `unsubscribed` `refused` `status` `maintenance` `error` `delayed`.
         """
 
     def exists(self, stream: int, trade_id: int) -> None:

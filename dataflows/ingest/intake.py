@@ -38,8 +38,13 @@ _WARNINGS: Final = {
     "renewal_failed": "renewal_failed",
     "refused": "subscription_refused",
     "maintenance": "maintenance",
+    "error": "venue_error",
+    "delayed": "feed_delayed",
 }
 """Alarm by a connection's note; other notes are only logged."""
+
+_OF_A_SYMBOL: Final = frozenset({"symbol_mute", "refused"})
+"""Alarms about one symbol, with which the text begins, as a rule; the others are about the feed, and told once."""
 
 
 class Intake:
@@ -150,7 +155,7 @@ class Intake:
         if alarm is None:
             self._log.debug(event, feed=self.feed, text=detail)
         else:
-            symbol = self._named(detail.partition(" ")[0]) if event in {"symbol_mute", "refused"} else None
+            symbol = self._named(detail.partition(" ")[0]) if event in _OF_A_SYMBOL else None
             self._alarms.sound(alarm, f"{self.feed}: {detail}", feed=self.feed, symbol=symbol)
 
     def exists(self, stream: int, trade_id: int) -> None:

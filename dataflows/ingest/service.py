@@ -243,7 +243,10 @@ class Ingest:
     def _follow(self) -> None:
         """Bring subscriptions, designations and price alerts to what the ledger says now."""
         kinds = {name: live.feed.kind for name, live in self.live.items()}
-        wanted = roster(self._ledger.subscriptions(), kinds, self.rulebook.designated)
+        subscriptions = self._ledger.subscriptions()
+        wanted = roster(subscriptions, kinds, self.rulebook.designated)
+        # One that was dropped and is asked for again is told of again.
+        self._told.intersection_update(subscription.symbol for subscription in subscriptions)
         for symbol in wanted.unserved:
             self._tell_once(symbol, "unserved", f"{symbol} is subscribed, but no running feed serves it")
         for name, live in self.live.items():

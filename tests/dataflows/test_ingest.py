@@ -338,6 +338,14 @@ async def test_what_a_venue_or_a_feed_refuses_is_named_symbol_by_symbol_and_the_
             await soon(lambda: len(refused()) == len(wanted))
             await desk.more(50)
             assert refused() == {str(symbol) for symbol, _ in wanted}
+            okx_intake = desk.ingest.intakes["okx"]
+            for event, detail in [("error", "critical_error"), ("delayed", "NYSE:F"), ("delayed", "NYSE:T")]:
+                okx_intake.note(event, detail)
+
+            def told():
+                return [event.text for event in user.events() if event.name in {"feed_delayed", "venue_error"}]
+
+            await soon(lambda: told() == ["okx: NYSE:F", "okx: critical_error"])
 
 
 @asynchronous

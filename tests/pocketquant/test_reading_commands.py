@@ -178,8 +178,11 @@ def test_quotes_show_what_redis_has_and_their_age(pq, desk, folders):
         fields = {"last": "0.30000000000000004", "bid": "0.25", "event_time": now, "received_time": now}
         server.hset("quote:SIM:BTCUSD", mapping={**fields, "feed": "sim", "kind": "trades", "session": "open"})
         (row,) = pq("quotes", "--json", "--data-dir", desk).json()
+        server.hset("quote:NYSE:F", mapping={**fields, "feed": "tradingview", "kind": "conflated", "delayed": "1"})
+        (late,) = pq("quotes", "NYSE:F", "--json", "--data-dir", desk).json()
         some = pq("quotes", "SIM:BTCUSD", "SIM:NONE", "--json", "--data-dir", desk)
     assert (row["last"], row["bid"], row["ask"], row["feed"]) == (0.1 + 0.2, 0.25, None, "sim")
+    assert (row["kind"], late["kind"]) == ("trades", "conflated delayed")
     assert 0 <= row["age_s"] < 10
     assert (len(some.json()), some.err) == (1, "no quote in the last minute: SIM:NONE\n")
 
