@@ -87,13 +87,14 @@ class DayFile:
             size = 1
             n = total = 0
             while found := cursor.fetchmany(size):
-                # Rows of one journal differ in size by a factor of 100,000, so the next helping goes by the last.
+                # Rows of one journal differ in size by a factor of 100,000, so the next helping goes by those before,
+                # and grows in steps: after a tiny first row may come thousands of huge ones.
                 yield found
                 n += len(found)
                 total += sum(len(row[5]) for row in found)
                 if total >= max_bytes:
                     return
-                size = max(1, min(helping, (max_bytes - total) * n // max(total, 1)))
+                size = max(1, min(helping, 8 * size, (max_bytes - total) * n // max(total, 1)))
         finally:
             cursor.close()
 

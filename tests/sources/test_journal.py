@@ -309,3 +309,17 @@ def test_what_is_in_the_log_of_a_killed_writer_is_read(killed: Path):
         assert len(reader.read(0)) == 50
     with JournalReader(killed) as reader:
         assert reader.last_seq() == 50
+
+
+def test_a_tiny_row_before_huge_ones_does_not_fetch_them_all_at_once(folder: Path, clock: Clock):
+    """A file's first row is a mark of 32 bytes; the thousands behind it may be 800 KB each, in a server of 4 GB."""
+    with JournalWriter(folder, clock) as writer:
+        writer.append(RowKind.MARKS, 0, np.zeros(1, MARK))
+        for n in range(100):
+            writer.append(RowKind.TICKS, 0, ticks(1_000, n * 1_000))
+        path = writer.file
+    with closing(DayFile(path)) as day:
+        helpings = [len(found) for found in day.rows(0, 1_000, 500_000)]
+    assert helpings[:2] == [1, 8]
+    assert sum(helpings) <= 1 + 8 + 64
+    assert sum(helpings[2:]) * 48_000 <= 500_000 + 8 * 48_000
