@@ -23,6 +23,8 @@ RENEW_NS: Final = 45_000_000_000
 """A value that was not written for this long by the journal's clock is written again; with `LOOK_NS` under a minute."""
 LOOK_NS: Final = 5_000_000_000
 """How often, by the journal's clock, values are looked through for such."""
+BUSY_OWED: Final = 512
+"""With more commands than this unanswered, Redis is busy. It takes a few milliseconds for as many."""
 CLOSED: Final = "bars:closed"
 CLOSED_ENTRIES: Final = 100_000
 """About how many entries the stream keeps."""
@@ -59,7 +61,8 @@ class FormingCache:
         """By key: the stream whose bars it holds; another of the same symbol takes it over by writing."""
         self._written: dict[bytes, int] = {}
         """By key: the journal's clock, ns, at its last write."""
-        self._waiting: list[bytes] = []
+        self._waiting: dict[bytes, bytes] = {}
+        """By key: the command that is to be sent; a newer one takes its place."""
         self._generation = 0
         self._looked = 0
 
@@ -86,15 +89,18 @@ class FormingCache:
             self._values[name] = value
             self._owners[name] = stream.id
             self._written[name] = clock
-            self._waiting.append(value)
+            self._waiting[name] = value
         elif self._owners.get(name, stream.id) == stream.id:
             # Also where nothing was put yet: a predecessor may have.
-            self._waiting.append(command(b"DEL", name))
+            self._waiting[name] = command(b"DEL", name)
             for known in (self._values, self._owners, self._written):
                 known.pop(name, None)
 
     def flush(self, clock: int) -> bool:
         """Send what was put, what is due for renewal, and everything if Redis has come back.
+
+        While Redis is still busy with what it was sent, nothing is added to that: what was put waits for the next call,
+        and of each stream only the newest. So a burst never makes a queue of values that nobody will see.
 
         Args:
             clock: The journal's, ns.
@@ -107,21 +113,32 @@ class FormingCache:
             due = [name for name, at in self._written.items() if clock - at >= RENEW_NS]
             for name in due:
                 self._written[name] = clock
-                self._waiting.append(self._values[name])
+                self._waiting.setdefault(name, self._values[name])
         pipe = self.pipe
         waiting = self._waiting
         if pipe.connected and pipe.generation != self._generation:
             self._generation = pipe.generation
-            waiting = list(self._values.values())
-        elif not waiting:
-            return pipe.pump()
-        self._waiting = []
-        return pipe.send(b"".join(waiting) if len(waiting) > 1 else waiting[0], len(waiting)) if waiting else True
+            waiting.update(self._values)
+        elif _busy(pipe) or not waiting:
+            stands = pipe.pump()
+            if not waiting or (stands and _busy(pipe)):
+                return stands
+        if not waiting:
+            return True
+        self._waiting = {}
+        return pipe.send(b"".join(waiting.values()), len(waiting))
 
     def close(self) -> None:
-        """Hang up; the values run out by themselves."""
+        """Send what waits and hang up; the values run out by themselves."""
         self.pipe.drain(0.5)
+        if self._waiting and self.pipe.connected:
+            self.pipe.send(b"".join(self._waiting.values()), len(self._waiting))
+            self.pipe.drain(0.5)
         self.pipe.close()
+
+
+def _busy(pipe: RedisPipe) -> bool:
+    return pipe.unsent > 0 or pipe.owed > BUSY_OWED
 
 
 class ClosedStream:

@@ -6,16 +6,14 @@ backoff; what was sent in between is dropped and counted, because a cache is wri
 """
 
 import random
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import redis
-
-if TYPE_CHECKING:
-    import socket
 
 OUTBOX_BYTES: Final = 64 << 20
 """More than this unsent means that Redis cannot keep up: the connection is given up."""
@@ -109,6 +107,11 @@ class RedisPipe:
     def socket_open(self) -> bool:
         """Whether there is a connection, for any thread that wants to tell."""
         return self._socket is not None or self._found.is_set()
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the socket has not taken yet."""
+        return len(self._outbox)
 
     def send(self, payload: bytes, replies: int) -> bool:
         """Hand over whole commands.
@@ -267,6 +270,8 @@ class RedisPipe:
             # which at a write per tick is a tenth of a core.
             found = connection._sock  # noqa: SLF001
             found.setblocking(False)
+            # As much as the system allows: a burst of values is then handed over at once.
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, OUTBOX_BYTES)
             # The connection closes its socket when it is collected, so it is kept beside it.
             self._fresh, self._fresh_keep = found, connection
             self._found.set()

@@ -16,7 +16,7 @@ from market.bars import BAR, BarState
 from market.forming import decode
 from market.streams import FeedKind, Stream
 from market.symbols import Symbol
-from sinks.redis_cache import CLOSED, ClosedStream, FormingCache
+from sinks.redis_cache import BUSY_OWED, CLOSED, ClosedStream, FormingCache
 from sinks.redis_pipe import RedisPipe, command
 
 SECOND = 1_000_000_000
@@ -109,6 +109,27 @@ def test_forming_bars_are_readable_for_300_seconds_and_gone_when_nothing_forms(s
     cache.put(STREAMS[1], bars(1, 0), 2 * SECOND)
     cache.flush(2 * SECOND)
     until(lambda: not client.exists("forming:SIM:S1"))
+
+
+def test_while_redis_is_busy_only_the_newest_value_of_a_stream_waits(server, cache):
+    """A queue of values that nobody will see made the live bars half a second late at 100,000 ticks a second."""
+    client = server.start()
+    until(lambda: cache.pipe.connected)
+    server.signal(signal.SIGSTOP)
+    for _ in range(BUSY_OWED + 1):
+        cache.put(STREAMS[0], bars(0), SECOND)
+        cache.flush(SECOND)
+    for close in (1.0, 2.0, 3.0):
+        rows = bars(1)
+        rows["close"] = close
+        cache.put(STREAMS[1], rows, SECOND)
+        assert cache.flush(SECOND)
+    assert cache.pipe.sent <= BUSY_OWED + 1
+    server.signal(signal.SIGCONT)
+
+    until(lambda: cache.flush(SECOND) and client.exists("forming:SIM:S1"))
+    assert cache.pipe.sent <= BUSY_OWED + 3
+    assert decode(client.get("forming:SIM:S1")).rows["close"].tolist() == [3.0] * 13
 
 
 def test_the_stream_that_took_a_symbol_over_keeps_its_key(server, cache):
