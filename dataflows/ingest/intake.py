@@ -115,6 +115,8 @@ class Intake:
         self._prices = prices
         self._log = log
         self._fail = fail
+        self._refused: set[int] = set()
+        """Streams that the venue refused on this connection, and of which nothing has come."""
         self._conflation = Conflation(quotes_per_second)
         self.rules = Rules(0, kind is FeedKind.CONFLATED)
 
@@ -135,13 +137,17 @@ class Intake:
     def down(self, streams: Sequence[int], since: int, reason: str) -> None:
         """See `Receiver`."""
         now = self._clock()
+        # The next connection asks for all of them again.
+        self._refused.difference_update(streams)
         self.carry_out(self._outages.down(streams, min(since, now), now), "down")
         # The first ticks after an outage are a snapshot of old ones.
         self.skew.reset()
         self._log.warning("down", feed=self.feed, reason=reason, streams=len(streams))
 
     def up(self, streams: Sequence[int]) -> None:
-        """See `Receiver`."""
+        """See `Receiver`. What the venue refused flows only once a tick of it shows that it does."""
+        if self._refused:
+            streams = [stream for stream in streams if stream not in self._refused]
         self.carry_out(self._outages.up(streams, self._clock()), "down")
 
     def reject(self, reason: str, detail: str, frame: str) -> None:
@@ -155,7 +161,10 @@ class Intake:
         if alarm is None:
             self._log.debug(event, feed=self.feed, text=detail)
         else:
-            symbol = self._named(detail.partition(" ")[0]) if event in _OF_A_SYMBOL else None
+            stream = self._named(detail.partition(" ")[0]) if event in _OF_A_SYMBOL else None
+            if event == "refused" and stream is not None:
+                self._refused.add(stream.id)
+            symbol = None if stream is None else str(stream.symbol)
             self._alarms.sound(alarm, f"{self.feed}: {detail}", feed=self.feed, symbol=symbol)
 
     def exists(self, stream: int, trade_id: int) -> None:
@@ -172,6 +181,7 @@ class Intake:
 
     def forget(self, streams: Sequence[int]) -> None:
         """Streams are not subscribed any more."""
+        self._refused.difference_update(streams)
         for stream in streams:
             self._conflation.forget(stream)
 
@@ -190,6 +200,9 @@ class Intake:
         self.duplicates += dropped
         if not rows:
             return
+        if self._refused and (shown := self._refused.intersection(row[6] for row in rows)):
+            self._refused -= shown
+            self.up(sorted(shown))
         if self._contiguous:
             self._gaps.update(rows, by_count=True)
         self._recorder.ticks(rows)
@@ -215,13 +228,14 @@ class Intake:
         self._recorder.quotes(rows)
         self.quotes += len(rows)
 
-    def _named(self, text: str) -> str | None:
-        """The symbol that the venue or the connection loop names; None where it is none that this feed follows."""
+    def _named(self, text: str) -> Stream | None:
+        """The stream whose symbol the venue or the connection loop names; None where this feed has none of it."""
         for read in (parse_symbol, lambda name: from_venue(name, self.feed)):
             with suppress(SymbolError):
                 symbol = read(text)
-                if any(stream.feed == self.feed and stream.symbol == symbol for stream in self._streams()):
-                    return str(symbol)
+                for stream in self._streams():
+                    if stream.feed == self.feed and stream.symbol == symbol:
+                        return stream
         return None
 
     def _refuse(self, rows: Sequence[TickRow | QuoteRow], refused: Sequence[Reject]) -> None:

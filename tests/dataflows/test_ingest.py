@@ -338,6 +338,14 @@ async def test_what_a_venue_or_a_feed_refuses_is_named_symbol_by_symbol_and_the_
             await soon(lambda: len(refused()) == len(wanted))
             await desk.more(50)
             assert refused() == {str(symbol) for symbol, _ in wanted}
+            refused_ids = {stream.id for stream in desk.ingest.streams if stream.symbol not in SYMBOLS}
+            assert refused_ids, "they have streams, which flow not a moment"
+            assert refused_ids.isdisjoint(desk.ingest._memory.outages.subscribed())
+            await desk.fault("drop")
+            await soon(lambda: desk.live.reconnects)
+            await desk.more(300)
+            assert refused_ids.isdisjoint(desk.ingest._memory.outages.subscribed())
+            assert {gap.symbol for gap in user.gaps()} <= set(SYMBOLS)
             okx_intake = desk.ingest.intakes["okx"]
             for event, detail in [("error", "critical_error"), ("delayed", "NYSE:F"), ("delayed", "NYSE:T")]:
                 okx_intake.note(event, detail)
