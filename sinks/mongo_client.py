@@ -81,19 +81,19 @@ def trouble(where: str) -> Iterator[None]:
     try:
         yield
     except (ConnectionFailure, WTimeoutError) as error:
-        msg = f"MongoDB at {where} does not answer; it is tried again"
+        msg = f"MongoDB at {where} does not answer: see that it runs, and that MONGODB_URI names it"
         raise StoreAway(msg) from error
     except BulkWriteError as error:
         codes = [one.get("code") for one in error.details.get("writeErrors", [])]
         concern = error.details.get("writeConcernErrors", [])
         if not codes or all(code in _AWAY_CODES for code in codes):
-            msg = f"MongoDB at {where} could not confirm a write; it is tried again"
+            msg = f"MongoDB at {where} could not confirm a write: see its log and its replicas"
             raise StoreAway(msg) from error
         msg = f"MongoDB at {where} refuses to write bars: errors {codes[:5]} {concern[:1]}; see its log"
         raise DeskError(msg) from error
     except OperationFailure as error:
         if error.code in _AWAY_CODES:
-            msg = f"MongoDB at {where} is not ready; it is tried again"
+            msg = f"MongoDB at {where} is not ready: it is starting, or changing its primary; wait a moment"
             raise StoreAway(msg) from error
         advice = "check user, password and rights in MONGODB_URI" if error.code in {13, 18, 8000} else "see its log"
         msg = f"MongoDB at {where} refuses: {error.details and error.details.get('errmsg')}; {advice}"

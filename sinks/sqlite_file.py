@@ -109,7 +109,7 @@ def trouble(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-            msg = f"bar store {path} is locked by another process; it is tried again"
+            msg = f"bar store {path} is locked by another process: wait until that one is done"
             raise StoreAway(msg) from error
         advice = {
             sqlite3.SQLITE_FULL: "its disk is full: free some space, then start again",
