@@ -16,6 +16,7 @@ from market.symbols import Symbol
 from market.ticks import Aggressor, SessionState
 from sources.feed import Limits, Parsed, Parser
 from sources.frames import READ_ERRORS, MillisOrMicros, Routes, TradeId, chunks, finite, refuse
+from sources.venue_feed import VenueFeed
 
 BUY: Final = int(Aggressor.BUY)
 SELL: Final = int(Aggressor.SELL)
@@ -227,7 +228,7 @@ class BinanceParser:
         self._event(event, received_time, out, frame)
 
 
-class BinanceFeed:
+class BinanceFeed(VenueFeed):
     """Binance's trades, by their ids; or aggregates, known by the id of their last trade and the count of them."""
 
     name = "binance"
@@ -255,26 +256,6 @@ class BinanceFeed:
         self._urls = tuple(urls)
         self._channels = (trades, "bookTicker") if quotes else (trades,)
 
-    def urls(self) -> Sequence[str]:
-        """See `sources.feed.Feed`."""
-        return self._urls
-
-    def headers(self) -> dict[str, str]:
-        """None are wanted."""
-        return {}
-
-    def hello(self) -> list[str]:
-        """Nothing is said before the first subscription."""
-        return []
-
-    def subscribe(self, symbols: Sequence[Symbol]) -> list[str]:
-        """See `sources.feed.Feed`."""
-        return self._requests("SUBSCRIBE", symbols)
-
-    def unsubscribe(self, symbols: Sequence[Symbol]) -> list[str]:
-        """See `sources.feed.Feed`."""
-        return self._requests("UNSUBSCRIBE", symbols)
-
     def heartbeat(self) -> str:
         """A question whose answer shows that the connection lives."""
         return '{"method":"LIST_SUBSCRIPTIONS","id":0}'
@@ -287,5 +268,5 @@ class BinanceFeed:
         frames = []
         for number, chunk in enumerate(chunks(symbols, self.limits.symbols_per_subscribe), start=1):
             params = [f"{to_venue(symbol, self.name)}@{channel}" for symbol in chunk for channel in self._channels]
-            frames.append(msgspec.json.encode({"method": method, "params": params, "id": number}).decode())
+            frames.append(msgspec.json.encode({"method": method.upper(), "params": params, "id": number}).decode())
         return frames

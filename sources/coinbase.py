@@ -18,6 +18,7 @@ from market.ticks import Aggressor, SessionState
 from sources.feed import Limits, Parsed, Parser
 from sources.frames import READ_ERRORS, Routes, TradeId, chunks, finite, refuse
 from sources.stamps import StampError, StampReader
+from sources.venue_feed import VenueFeed
 
 BUY: Final = int(Aggressor.BUY)
 SELL: Final = int(Aggressor.SELL)
@@ -173,7 +174,7 @@ def _explain(frame: str | bytes, first: Exception, out: Parsed) -> None:
         refuse(out, f"coinbase message type {message.type!r} is not known", frame, "unknown")
 
 
-class CoinbaseFeed:
+class CoinbaseFeed(VenueFeed):
     """Coinbase's matches; trade ids rise by one for each product."""
 
     name = "coinbase"
@@ -198,26 +199,6 @@ class CoinbaseFeed:
         self.limits = limits
         self._urls = tuple(urls)
         self._channels = ("matches", "heartbeat", "ticker") if quotes else ("matches", "heartbeat")
-
-    def urls(self) -> Sequence[str]:
-        """See `sources.feed.Feed`."""
-        return self._urls
-
-    def headers(self) -> dict[str, str]:
-        """None are wanted."""
-        return {}
-
-    def hello(self) -> list[str]:
-        """Nothing is said before the first subscription, which must come within 5 s."""
-        return []
-
-    def subscribe(self, symbols: Sequence[Symbol]) -> list[str]:
-        """See `sources.feed.Feed`."""
-        return self._requests("subscribe", symbols)
-
-    def unsubscribe(self, symbols: Sequence[Symbol]) -> list[str]:
-        """See `sources.feed.Feed`."""
-        return self._requests("unsubscribe", symbols)
 
     def heartbeat(self) -> str:
         """The venue needs none: its own heartbeat channel shows that the connection lives."""

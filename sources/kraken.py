@@ -17,6 +17,7 @@ from market.ticks import Aggressor, SessionState
 from sources.feed import Limits, Parsed, Parser
 from sources.frames import READ_ERRORS, Routes, TradeId, chunks, refuse
 from sources.stamps import StampError, StampReader
+from sources.venue_feed import VenueFeed
 
 BUY: Final = int(Aggressor.BUY)
 SELL: Final = int(Aggressor.SELL)
@@ -204,7 +205,7 @@ def _note_answer(answer: _Envelope, out: Parsed) -> None:
         out.notes.append((f"{answer.method}d", f"{answer.result.channel} {answer.result.symbol}"))
 
 
-class KrakenFeed:
+class KrakenFeed(VenueFeed):
     """Kraken's trades; with another name, exchange and address, the simulated exchange's."""
 
     kind = FeedKind.TRADES
@@ -236,26 +237,6 @@ class KrakenFeed:
         self._urls = tuple(urls)
         self._snapshot = snapshot
         self._quotes = quotes
-
-    def urls(self) -> Sequence[str]:
-        """See `sources.feed.Feed`."""
-        return self._urls
-
-    def headers(self) -> dict[str, str]:
-        """None are wanted."""
-        return {}
-
-    def hello(self) -> list[str]:
-        """Nothing is said before the first subscription."""
-        return []
-
-    def subscribe(self, symbols: Sequence[Symbol]) -> list[str]:
-        """Trades, and the ticker at each change of the best bid or ask (it comes at trades only unless told)."""
-        return self._requests("subscribe", symbols)
-
-    def unsubscribe(self, symbols: Sequence[Symbol]) -> list[str]:
-        """See `sources.feed.Feed`."""
-        return self._requests("unsubscribe", symbols)
 
     def heartbeat(self) -> str:
         """Keeps a connection without subscriptions, which the venue would end after a minute."""

@@ -17,6 +17,7 @@ from sources.feed import Limits, Parsed, Parser
 from sources.frames import READ_ERRORS, Routes, chunks, finite, refuse
 from sources.kraken import LIMITS
 from sources.stamps import StampError, epoch_ns
+from sources.venue_feed import VenueFeed
 
 BUY: Final = int(Aggressor.BUY)
 SELL: Final = int(Aggressor.SELL)
@@ -130,7 +131,7 @@ def _read_trade(row: bytes, stream: int, received_time: int, out: Parsed) -> Non
     out.ticks.append((event_time, received_time, trade.price, trade.volume, -1, 1, stream, side, 0))
 
 
-class KrakenV1Feed:
+class KrakenV1Feed(VenueFeed):
     """Kraken's old protocol. Without trade ids a loss cannot be seen, so live feeds use v2."""
 
     name = "kraken_v1"
@@ -147,26 +148,6 @@ class KrakenV1Feed:
         """
         self.limits = limits
         self._urls = tuple(urls)
-
-    def urls(self) -> Sequence[str]:
-        """See `sources.feed.Feed`."""
-        return self._urls
-
-    def headers(self) -> dict[str, str]:
-        """None are wanted."""
-        return {}
-
-    def hello(self) -> list[str]:
-        """Nothing is said before the first subscription."""
-        return []
-
-    def subscribe(self, symbols: Sequence[Symbol]) -> list[str]:
-        """See `sources.feed.Feed`."""
-        return self._requests("subscribe", symbols)
-
-    def unsubscribe(self, symbols: Sequence[Symbol]) -> list[str]:
-        """See `sources.feed.Feed`."""
-        return self._requests("unsubscribe", symbols)
 
     def heartbeat(self) -> str:
         """The venue answers with a pong."""

@@ -20,6 +20,7 @@ from market.ticks import Aggressor, SessionState
 from sources.feed import Limits, Parsed, Parser
 from sources.frames import READ_ERRORS, Count, MillisOrMicros, Routes, TradeId, chunks, finite, refuse
 from sources.stamps import LATEST_S
+from sources.venue_feed import VenueFeed
 
 BUY: Final = int(Aggressor.BUY)
 SELL: Final = int(Aggressor.SELL)
@@ -209,7 +210,7 @@ def _number(text: str) -> float:
     return number if finite(number) else nan
 
 
-class OkxFeed:
+class OkxFeed(VenueFeed):
     """OKX's trades: ids rise by the count of trades in each report."""
 
     name = "okx"
@@ -239,18 +240,6 @@ class OkxFeed:
         self._channels = ("trades", "tickers") if quotes else ("trades",)
         self._contracts = dict(contracts)
 
-    def urls(self) -> Sequence[str]:
-        """See `sources.feed.Feed`."""
-        return self._urls
-
-    def headers(self) -> dict[str, str]:
-        """None are wanted."""
-        return {}
-
-    def hello(self) -> list[str]:
-        """Nothing is said before the first subscription."""
-        return []
-
     def subscribe(self, symbols: Sequence[Symbol]) -> list[str]:
         """See `sources.feed.Feed`.
 
@@ -266,10 +255,6 @@ class OkxFeed:
                 )
                 raise DeskError(msg)
         return self._requests("subscribe", symbols)
-
-    def unsubscribe(self, symbols: Sequence[Symbol]) -> list[str]:
-        """See `sources.feed.Feed`."""
-        return self._requests("unsubscribe", symbols)
 
     def heartbeat(self) -> str:
         """Plain text, as is the answer."""

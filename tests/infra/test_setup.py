@@ -66,5 +66,3 @@ def test_locks_are_hashed_and_name_no_host():
         text = lock.read_text()
         assert "--hash=sha256:" in text
         assert "http" not in text
-        assert "--index-url" not in text
-        assert "--find-links" not in text
