@@ -12,6 +12,7 @@ from infra.settings import Settings
 from infra.status import alive, read_status
 from market.errors import DeskError
 from pocketquant.hold import holder
+from pocketquant.output import printable
 
 PROCESSES: Final = ("redis", "simulated", "ingest", "bars")
 
@@ -105,6 +106,8 @@ def _feeds(ingest: Document, now: int, *, up: bool) -> list[Document]:
     feeds = []
     for feed in ingest.get("feeds", []):
         entry = {key: value for key, value in feed.items() if key != "last_message_ns"}
+        if entry.get("last_error"):
+            entry["last_error"] = printable(entry["last_error"])
         entry["last_message_age_s"] = _since(feed.get("last_message_ns"), now)
         if not up:
             entry |= {"state": "down", "rate": 0.0}
@@ -170,7 +173,7 @@ def _alerts(folders: Folders, count: int) -> list[Document]:
 
     try:
         with Ledger(folders.desk) as ledger:
-            return [event._asdict() for event in ledger.events(count)]
+            return [event._replace(text=printable(event.text))._asdict() for event in ledger.events(count)]
     except DeskError as error:
         # On a full disk, say: all else of the status is wanted then more than ever.
         return [Event(time.time_ns(), "error", "ledger_away", "pq", str(error))._asdict()]

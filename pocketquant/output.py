@@ -26,6 +26,8 @@ Kind = Literal["text", "time", "float", "int", "bool"]
 """`time` values are ns since 1970 UTC; None, and NaN for a float, is not known."""
 
 _BATCH: Final = 65_536
+_LONG: Final = 48
+"""On a terminal a longer text goes on in the next line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +130,36 @@ def _write_table(records: Records, file: IO[str]) -> int:
     from rich.table import Table
     from rich.text import Text
 
+    words = [
+        ["" if value is None else printable(_word(value)) for value in plain_row(records.columns, row)] for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(records.columns, *words, strict=True)]
     table = Table(title=records.title or None, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for name, kind in records.columns.items():
-        table.add_column(name, justify="right" if kind in {"float", "int"} else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text("" if value is None else _word(value)) for value in plain_row(records.columns, row)))
+    for (name, kind), width in zip(records.columns.items(), widths, strict=True):
+        justify: Literal["right", "left"] = "right" if kind in {"float", "int"} else "left"
+        table.add_column(name, justify=justify, no_wrap=width <= _LONG, overflow="fold")
+    for row_words in words:
+        table.add_row(*map(Text, row_words))
     console = Console(file=file, highlight=False, soft_wrap=False)
+    # A column keeps its whole width, or its text goes on in the next line: a cut price would be a wrong one.
+    least = sum(min(width, _LONG) for width in widths) + 2 * len(widths)
     if not console.is_terminal:
-        # Into a file or a pipe each column keeps its whole width: a cut price would be a wrong one.
         console = Console(file=file, highlight=False, width=100_000, no_color=True)
+    elif console.width < least:
+        console = Console(file=file, highlight=False, width=least)
     console.print(table, crop=False, overflow="ignore", no_wrap=True)
     return len(rows)
+
+
+def printable(text: str) -> str:
+    r"""The text, with what is no visible character as Python writes it: a frame may hold what a terminal obeys.
+
+    >>> printable("bad \x1b[2J frame")
+    'bad \\x1b[2J frame'
+    """
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def _write_parquet(records: Records, path: Path) -> int:

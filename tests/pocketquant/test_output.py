@@ -48,6 +48,30 @@ def test_a_table_into_a_pipe_cuts_nothing():
     assert stream.getvalue().count("0.30000000000000004") == 40
 
 
+def test_what_a_terminal_obeys_is_written_out():
+    """A venue's frame is in the rejects as it came; it may hold anything."""
+    stream = io.StringIO()
+    write(Records({"detail": "text"}, [["a\x1b[2J\nb\x07 [red]é🙂"]]), "table", None, stream)
+    assert stream.getvalue().splitlines()[1].rstrip() == "a\\x1b[2J\\nb\\x07 [red]é🙂"
+
+
+def test_on_a_narrow_terminal_a_long_text_goes_on_below_and_nothing_is_cut(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Terminal()
+    columns = {"reason": "text", "price": "float", "detail": "text"}
+    write(Records(columns, [["price_not_positive", 0.1 + 0.2, "x" * 100]]), "table", None, stream)
+    shown = stream.getvalue()
+    assert "…" not in shown
+    assert "price_not_positive" in shown
+    assert "0.30000000000000004" in shown
+    assert shown.count("x") == 100
+
+
 def test_parquet_keeps_types_and_nanoseconds(tmp_path):
     path = tmp_path / "bars.parquet"
     assert write(Records(COLUMNS, iter(ROWS)), "parquet", path) == 2
