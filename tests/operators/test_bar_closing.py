@@ -258,3 +258,31 @@ def test_the_grace_is_a_setting():
 
     assert run_kernel(rows, grace=GRACE)[0].bars == []
     assert [bar[13] for bar in run_kernel(rows, grace=0)[0].bars] == [sec(60)]
+
+
+def test_late_ticks_at_one_moment_close_by_arrival_too():
+    """Both amend 12:00 at 12:00:50; the one that came last is its close."""
+    found = bars(
+        ticks_row(2, T(sec(50), 1.0)),
+        clock(3, sec(62)),
+        ticks_row(4, T(sec(50), 2.0, received=sec(63)), T(sec(50), 3.0, received=sec(63))),
+    )
+
+    assert [(bar[4], bar[7]) for bar in found] == [(1.0, 1.0), (1.0, 2.0), (1.0, 3.0)]
+
+
+def test_minutes_may_be_opened_in_any_order():
+    """With a grace of a minute three are open at 12:02:30; begun last to first, they close first to last."""
+    rows = [
+        START,
+        ticks_row(2, *(T(sec(seconds), float(seconds), received=sec(150)) for seconds in (190, 130, 70, 131, 71))),
+        clock(3, sec(300)),
+    ]
+    out = run_kernel(rows, grace=MINUTE)
+
+    assert out == run_oracle(rows, MINUTE)
+    assert [((bar[2] - NOON) // MINUTE, bar[4], bar[7]) for bar in out[0].bars if bar[1] == Interval.M1] == [
+        (1, 70.0, 71.0),
+        (2, 130.0, 131.0),
+        (3, 190.0, 190.0),
+    ]

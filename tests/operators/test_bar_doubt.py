@@ -245,3 +245,68 @@ def test_an_heir_amends_what_the_giver_closed():
     ]
     assert [(bar[0], bar[7], bar[11]) for bar in out[0].bars if bar[1] == Interval.D1] == [(1, 2.0, BarState.PARTIAL)]
     assert out[0].rejects == [(6, 1, 1, "late")]
+
+
+def gaps(first_seq, noticed, *starts):
+    """A second of missing trade ids at each of some moments, seconds after noon, noticed later."""
+    return [
+        marks_row(first_seq + n, (MarkKind.GAP, 0, sec(noticed), sec(start), sec(start + 1)))
+        for n, start in enumerate(starts)
+    ]
+
+
+def test_outages_within_the_last_closed_minute_are_not_forgotten():
+    """Nine of them: a late tick sends that minute again, still partial."""
+    found = states(
+        START,
+        ticks_row(2, T(sec(1), 1.0)),
+        *gaps(3, 50, *range(2, 18, 2)),
+        clock(11, sec(62)),
+        *gaps(12, 70, 70),
+        ticks_row(13, T(sec(2), 1.0, received=sec(80))),
+        intervals=(0,),
+    )
+
+    assert found == [("M1", 0, 1, "PARTIAL"), ("M1", 0, 2, "PARTIAL")]
+
+
+def test_an_outage_that_lasts_is_not_ended_by_others_joining_it():
+    """Down from 12:00:10 on, then eight losses: the first two of the nine become one that lasts."""
+    found = states(
+        START, down(2, sec(10)), *gaps(3, 30, *range(12, 28, 2)), ticks_row(11, T(sec(300), 1.0)), clock(12, sec(362)),
+        intervals=(0,),
+    )  # fmt: skip
+
+    assert found == [("M1", 5, 1, "PARTIAL")]
+
+
+def test_a_givers_outage_ends_where_the_heir_takes_over():
+    """The first feed was dropped at 12:00:30, the second designated at 12:01:00: 12:01 is whole."""
+    found = states(
+        designated(1, NOON - MINUTE, 0),
+        ticks_row(2, T(sec(5), 1.0)),
+        marks_row(3, (MarkKind.DROPPED, 0, sec(30), sec(30), NEVER)),
+        designated(4, sec(60), 1),
+        ticks_row(5, T(sec(65), 2.0, stream=1)),
+        clock(6, sec(130)),
+    )
+
+    assert found == [("M1", 0, 1, "PARTIAL"), ("M1", 1, 1, "CLOSED")]
+
+
+def test_an_heir_knows_what_the_giver_had_forgotten():
+    """Nine losses, eight of them forgotten and the ninth void: the day that another feed ends is partial still."""
+    found = states(
+        START,
+        ticks_row(2, T(sec(1), 1.0), T(sec(300), 1.0)),
+        clock(3, sec(362)),
+        *gaps(4, 370, *range(0, 16, 2)),
+        down(20, sec(500)),
+        up(21, sec(500), sec(500)),
+        designated(22, sec(600), 1),
+        ticks_row(23, T(sec(1200), 1.0, stream=1)),
+        clock(24, at("2024-05-16T00:00:02")),
+        intervals=(0, 10),
+    )
+
+    assert found[-1] == ("D1", -720, 1, "PARTIAL")
