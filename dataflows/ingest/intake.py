@@ -15,7 +15,7 @@ from dataflows.ingest.recorder import Recorder
 from market.spelling import from_venue
 from market.streams import FeedKind, Stream
 from market.symbols import SymbolError, parse_symbol
-from market.ticks import TICK
+from market.ticks import QUOTE, TICK
 from operators.clock_skew import ClockSkew
 from operators.dedupe import Dedupe
 from operators.quotes import Conflation
@@ -29,6 +29,8 @@ SAMPLES_KEPT: Final = 1024
 """Latencies kept for the next report: one a burst."""
 
 _TICK_FIELDS: Final = len(TICK.names or ())
+_UNTOLD: Final = frozenset({"stream", "pad"})
+"""Fields of a refused record that mean nothing to a user."""
 
 _WARNINGS: Final = {
     "connect_failed": "connect_failed",
@@ -247,7 +249,10 @@ class Intake:
             if reason is Reason.EVENT_TIME_IN_FUTURE:
                 # Where the clock is so wrong that nothing passes, the alarm says why.
                 self.skew.add(row[0], row[1])
-            self._note_reject(str(reason), f"{'tick' if is_tick else 'quote'} {row!r}", stream)
+            names = (TICK if is_tick else QUOTE).names or ()
+            values = zip(names, row, strict=True)
+            told = ", ".join(f"{name} {value!r}" for name, value in values if name not in _UNTOLD)
+            self._note_reject(str(reason), f"{'tick' if is_tick else 'quote'}: {told}", stream)
 
     def _note_reject(self, reason: str, detail: str, stream: Stream | None) -> None:
         self.rejects[reason] += 1

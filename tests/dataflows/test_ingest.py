@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -395,6 +396,15 @@ async def test_a_clock_that_is_so_wrong_that_nothing_passes_is_an_alarm_too(exch
         await desk.fault("clock_jump", seconds=100, duration_s=30)
         await soon(lambda: desk.intake.rejects["event_time_in_future"] > 300)
         assert desk.intake.skew.verdict().alarm
+        with Ledger(tmp_path / "desk.sqlite") as user:
+            await soon(user.rejects)
+            reject = user.rejects(1)[0]
+            assert (reject.reason, reject.symbol in SYMBOLS) == ("event_time_in_future", True)
+            assert re.fullmatch(
+                r"tick: event_time \d{19}, received_time \d{19}, price [\d.]+, size [\d.]+, trade_id \d+, count 1,"
+                r" aggressor -?1, flags 0",
+                reject.detail,
+            )
 
 
 @asynchronous
