@@ -1,10 +1,11 @@
 """Rebuilding: the bars of a symbol made anew from the journal, and written where the store has others.
 
 A rebuild is a writer of its own in the store's log: what it changes gets the next revision, and what is as it should be
-is not touched. A healed or official bar stays.
+is not touched. A healed or official bar stays. So does one that may have had ticks of a journal row which can no longer
+be read: what was made when that row could be is better than what can be made now.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -12,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.bars.prelude import prelude
-from market.bars import BAR, BarBatch
+from market.bars import BAR, BarBatch, BarState
 from market.chunks import Chunk, Position
 from market.errors import DeskError
+from market.intervals import MINUTE_NS, Interval
 from market.journal_rows import CorruptRow
 from market.sessions import calendar_for
 from market.streams import Stream
@@ -45,6 +47,8 @@ class Rebuilt(NamedTuple):
     """End of the newest, ns."""
     damage: list[CorruptRow]
     """Rows of the journal that could not be read: their ticks are in no bar."""
+    left: int = 0
+    """Bars around these that the store has, and that were left as they are."""
 
 
 def rebuild(
@@ -82,25 +86,76 @@ def rebuild(
         if not streams:
             msg = f"the journal {journal} has no ticks of {symbol}: see `pq symbols` for what it has"
             raise DeskError(msg)
-        rows, since = _made(reader, streams, grace_ns, tell)
+        clocks: dict[int, list[NDArray[np.int64]]] = {stream.domain: [] for stream in streams}
+        rows, since = _made(reader, streams, grace_ns, clocks, tell)
         known = reader.streams()
     # Of a bar that had begun before the oldest row left, the journal knows a part only.
     inside = (rows["start"] >= max(since, ALWAYS if start is None else start)) & (
         rows["end"] <= (NEVER if end is None else end)
     )
     rows = _last_of_each(rows[inside])
+    made = len(rows)
+    for span in _doubtful(damage, clocks, rows, grace_ns):
+        rows = _doubted(rows, span, store, symbol)
     written = 0
     for first in range(0, len(rows), MAX_TICKS):
         done = store.upsert(BarBatch(rows[first : first + MAX_TICKS], known), writer=WRITER, own_revisions=False)
         written += done.inserted + done.updated
     tell("rebuild", 1.0)
     if not len(rows):
-        return Rebuilt(symbol, 0, 0, None, None, damage)
-    return Rebuilt(symbol, len(rows), written, int(rows["start"].min()), int(rows["end"].max()), damage)
+        return Rebuilt(symbol, 0, 0, None, None, damage, made)
+    first_start, last_end = int(rows["start"].min()), int(rows["end"].max())
+    return Rebuilt(symbol, len(rows), written, first_start, last_end, damage, made - len(rows))
 
 
-def _made(reader: JournalReader, streams: list[Stream], grace_ns: int, tell: Tell) -> tuple[NDArray[np.void], int]:
-    """All closed bars of the streams in the order in which they come to be, and the first moment covered."""
+def _doubtful(
+    damage: list[CorruptRow], clocks: dict[int, list[NDArray[np.int64]]], rows: NDArray[np.void], grace_ns: int
+) -> Iterator[tuple[int, int]]:
+    """Spans of time, ns, whose bars may have had ticks of a row that cannot be read.
+
+    Such a row was written between the rows before and behind it. A tick of it fell into a minute that was still open
+    then, or amended the one that had closed last.
+    """
+    for lost in damage:
+        for parts in clocks.values():
+            seqs, times = np.concatenate(parts, axis=1) if parts else np.empty((2, 0), np.int64)
+            before, behind = np.searchsorted(seqs, lost.first_seq), np.searchsorted(seqs, lost.last_seq, "right")
+            end = NEVER if behind == len(seqs) else int(times[behind]) + 1
+            if before == 0:
+                yield ALWAYS, end
+                continue
+            start = int(times[before - 1])
+            closed = rows["start"][(rows["interval"] == Interval.M1) & (rows["end"] <= start)]
+            yield min(start - MINUTE_NS - grace_ns, int(closed.max()) if len(closed) else start), end
+
+
+def _doubted(rows: NDArray[np.void], span: tuple[int, int], store: BarStore, symbol: Symbol) -> NDArray[np.void]:
+    """The bars to be written: of those in the span only what the store lacks, as partial ones."""
+    start, end = span
+    doubted = (rows["start"] < end) & (rows["end"] > start)
+    keep = np.ones(len(rows), np.bool_)
+    for interval in np.unique(rows["interval"][doubted]).tolist():
+        places = np.flatnonzero(doubted & (rows["interval"] == interval))
+        starts = rows["start"][places]
+        over = [state for state in BarState if state != BarState.FORMING]
+        frame = store.read(symbol, Interval(interval), int(starts.min()), int(starts.max()) + 1, states=over)
+        keep[places] = ~np.isin(starts, frame["start"].dt.epoch("ns").to_numpy())
+    rows = rows.copy()
+    rows["state"][doubted] = BarState.PARTIAL
+    return rows[keep]
+
+
+def _made(
+    reader: JournalReader,
+    streams: list[Stream],
+    grace_ns: int,
+    clocks: dict[int, list[NDArray[np.int64]]],
+    tell: Tell,
+) -> tuple[NDArray[np.void], int]:
+    """All closed bars of the streams in the order in which they come to be, and the first moment covered.
+
+    Of each domain in `clocks` the rows that were read are added there, as their numbers over their clocks.
+    """
     bars = Aggregator(grace_ns)
     for stream in streams:
         bars.add_stream(stream, calendar_for(stream.symbol, extended=stream.extended))
@@ -128,6 +183,8 @@ def _made(reader: JournalReader, streams: list[Stream], grace_ns: int, tell: Tel
         position = after
         for chunk in chunks:
             fold(chunk)
+            if chunk.domain in clocks:
+                clocks[chunk.domain].append(np.stack((chunk.row_seq, chunk.row_clock)))
         tell("rebuild", min(1.0, position.seq / last))
 
 

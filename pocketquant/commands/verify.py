@@ -159,4 +159,6 @@ def rebuild(symbol: Symbol, *, start: int | None, end: int | None, **desk: Any) 
     click.echo(f"{symbol}: {made.bars} bars made anew{span}, {made.written} written")
     for damage in made.damage:
         note(f"skipped: {damage}")
+    if made.left:
+        note(f"{made.left} bars around what was skipped were left as they are stored: they may hold what is lost now")
     return 1 if made.damage else 0

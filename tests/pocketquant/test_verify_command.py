@@ -77,3 +77,41 @@ def test_bars_of_a_store_that_was_lost_are_missed(pq, replayed):
     another = pq("verify", "--data-dir", replayed)
     assert another.code == 1
     assert another.out.startswith("15 bars compared, 15 differ\n")
+
+
+def test_a_rebuild_from_a_damaged_journal_makes_no_good_bar_worse(pq, replayed):
+    """What was made when the row could still be read is better than what can be made now."""
+    (journal,) = (replayed / "journal").glob("*.sqlite")
+    with sqlite3.connect(journal) as connection:
+        (payload,) = connection.execute("SELECT payload FROM rows WHERE seq = 5").fetchone()
+        broken = bytes([payload[0] ^ 1]) + payload[1:]
+        connection.execute("UPDATE rows SET payload = ? WHERE seq = 5", (broken,))
+    with sqlite3.connect(replayed / "bars.sqlite") as connection:
+        # One far from the damage, and one beside it.
+        connection.execute(
+            "DELETE FROM bar_rows WHERE state = 1 AND key IN (SELECT min(key) FROM bar_rows WHERE minutes = 1)"
+        )
+    before = pq("bars", "OKX:BTCUSDT", "5m", "--state", "closed", "--json", "--data-dir", replayed).json()
+    assert [bar["trades"] for bar in before] == [60, 60]
+
+    rebuilt = pq("rebuild", "OKX:BTCUSDT", "--data-dir", replayed)
+    assert rebuilt.code == 1
+    assert "row 5: its checksum does not match" in rebuilt.err
+    assert "left as they are stored" in rebuilt.err
+    assert "1 written" in rebuilt.out
+
+    assert pq("bars", "OKX:BTCUSDT", "5m", "--state", "closed", "--json", "--data-dir", replayed).json() == before
+    minutes = pq("bars", "OKX:BTCUSDT", "1m", "--state", "closed", "--json", "--data-dir", replayed).json()
+    assert [bar["trades"] for bar in minutes] == [12] * 10
+
+
+def test_bars_that_can_only_be_made_without_lost_ticks_are_partial(pq, replayed):
+    (journal,) = (replayed / "journal").glob("*.sqlite")
+    with sqlite3.connect(journal) as connection:
+        connection.execute("UPDATE rows SET clock = clock + 1 WHERE seq = 5")
+    with sqlite3.connect(replayed / "bars.sqlite") as connection:
+        connection.execute("DELETE FROM bar_rows WHERE state = 1")
+
+    assert pq("rebuild", "OKX:BTCUSDT", "--data-dir", replayed).code == 1
+    fives = pq("bars", "OKX:BTCUSDT", "5m", "--json", "--data-dir", replayed).json()
+    assert [(bar["state"], bar["trades"]) for bar in fives] == [("closed", 60), ("partial", 48)]
