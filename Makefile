@@ -10,7 +10,7 @@ help:
 	@echo "make test     lint, types, import contracts, tests"
 	@echo "make setup    only create the environment"
 	@echo "make bench    the benchmarks, a JSON line each"
-	@echo "make prove    100,000 random streams, kernel against oracle"
+	@echo "make prove    100,000 random journals, kernel against oracle (half an hour)"
 	@echo "make crash    the crash suite with N=$(N) kills"
 	@echo "make coverage the tests with branch coverage"
 	@echo "make lock     resolve the dependencies anew (needs uv)"

@@ -1,5 +1,7 @@
 """The bar kernel against the oracle, over random journals, and the laws that any bars must obey."""
 
+import os
+
 from bar_scenarios import GRACE, SECOND, STREAMS, Shard, chunks, journals, plain_bounds, run_kernel, run_oracle
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,7 +10,7 @@ from operator_contract import assert_deterministic, assert_mutates_nothing, asse
 from market.bars import BarState
 from market.intervals import Interval
 
-MANY = settings(max_examples=max(300, settings.default.max_examples))
+MANY = settings(max_examples=100_000 if os.environ.get("POCKETQUANT_TEST_PROFILE") == "prove" else 300)
 """The first test finds what the others only narrow down."""
 
 PLACES = st.lists(st.integers(0, 25), max_size=6)
