@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 
 _SLOW = (HealthCheck.too_slow, HealthCheck.data_too_large)
 
-# Derandomised, so that a run says the same twice; the long profile draws anew each time and prints what it found. It has
+# Derandomised, so that a run says the same twice. The long profile draws anew each time and prints what it found: with
 # 2,000 cases of each property, and 100,000 of the one that the kernel stands on.
 settings.register_profile("suite", max_examples=100, derandomize=True, deadline=None, suppress_health_check=_SLOW)
 settings.register_profile(
