@@ -104,7 +104,6 @@ class TradeFloor:
             records["event_time"] = records["stamp"] = now_ns // 1000 * 1000
         self.counts["made"] += count
         fates = self._sorter.sort(records) if self._sorter.active else None
-        self._board.update(ticks)
         live = records if fates is None else records[fates.live]
         routes = self._clients.trade_routes
         choices = [self._choose(route, live) for route in routes]
@@ -129,6 +128,8 @@ class TradeFloor:
                 self._clients.write(connection, wire, len(payloads), until_ns, positions)
         if fates is not None:
             self._hold(fates, records, position, until_ns)
+        # Last, since no trade waits for the quotes.
+        self._board.update(ticks)
         return count
 
     def release(self, now_ns: int) -> None:
