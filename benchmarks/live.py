@@ -153,7 +153,7 @@ def measure(rate: int, per_frame: int, symbols: int, seconds: float, pace_ms: fl
         return {
             "ticks_per_s": round(float(((journal["time"] >= began) & (journal["time"] < ended)).sum()) / seconds),
             **_latency(probe, journal, began, ended),
-            "cpu_percent": cpu,
+            **cpu,
             "memory_mb": memory,
             "rejects": sum(feed["rejects"].values()),
             "reconnects": feed["reconnects"],

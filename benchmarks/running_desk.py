@@ -125,24 +125,34 @@ class Desk:
 
 
 class CpuMeter:
-    """CPU of processes between two moments, in percent of a core."""
+    """CPU of processes between two moments, in percent of a core, and how long they waited for one."""
 
     def __init__(self, processes: dict[str, psutil.Process]) -> None:
         """Begin to count."""
         self._processes = processes
         self._began = time.monotonic()
-        self._before = {name: _cpu_s(one) for name, one in processes.items()}
+        self._before = {name: (_cpu_s(one), _queued_s(one)) for name, one in processes.items()}
 
-    def percent(self) -> dict[str, float]:
-        """By process, and `all`."""
+    def percent(self) -> dict[str, dict[str, float]]:
+        """`cpu_percent` by process and for `all`; `queued_percent`: their threads were ready to run and had no core."""
         took = time.monotonic() - self._began
-        used = {name: 100 * (_cpu_s(one) - self._before[name]) / took for name, one in self._processes.items()}
-        return {name: round(value, 1) for name, value in {**used, "all": sum(used.values())}.items()}
+        now = {name: (_cpu_s(one), _queued_s(one)) for name, one in self._processes.items()}
+        found = {}
+        for place, title in enumerate(("cpu_percent", "queued_percent")):
+            used = {name: 100 * (now[name][place] - before[place]) / took for name, before in self._before.items()}
+            found[title] = {name: round(value, 1) for name, value in {**used, "all": sum(used.values())}.items()}
+        return found
 
 
 def _cpu_s(one: psutil.Process) -> float:
     times = one.cpu_times()
     return float(times.user + times.system)
+
+
+def _queued_s(one: psutil.Process) -> float:
+    # Threads that have ended meanwhile are not counted: none of the busy ones does.
+    threads = Path(f"/proc/{one.pid}/task").glob("*/schedstat")
+    return sum(int((_text(thread).split() or ["0", "0"])[1]) for thread in threads) / 1e9
 
 
 def memory_mb(processes: dict[str, psutil.Process]) -> dict[str, float]:
@@ -166,7 +176,7 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _text(path: str) -> str:
+def _text(path: str | Path) -> str:
     try:
         return Path(path).read_text()
     except OSError:
