@@ -36,14 +36,22 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     lifeline.hold()
     stop = threading.Event()
+    settling = threading.Event()
+
+    def end(*_: object) -> None:
+        stop.set()
+        if settling.is_set():
+            # Nothing has been begun that would have to be ended well, and the compiler may need a minute more.
+            raise SystemExit(0)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     try:
         settings = load_settings(options.data_dir, options.config)
         folders = settings.folders.create()
         logs.configure("bars", folders.log_file("bars"), level=settings.log_level, secrets=settings.secrets())
         with Recovery(folders.recovery_bars) as recovery, Ledger(folders.desk) as ledger:
-            _work(settings, recovery, ledger, stop)
+            _work(settings, recovery, ledger, stop, settling)
     except StoreAway as error:
         logs.logger().warning("stopped while the store was away", reason=str(error), advice="start it and the desk")
         return 0 if stop.is_set() else 1
@@ -57,7 +65,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _work(settings: Settings, recovery: Recovery, ledger: Ledger, stop: threading.Event) -> None:
+def _work(
+    settings: Settings, recovery: Recovery, ledger: Ledger, stop: threading.Event, settling: threading.Event
+) -> None:
     folders = settings.folders
     progress = Progress()
     notifier = Notifier([secret.get_secret_value() for secret in settings.notify])
@@ -77,7 +87,11 @@ def _work(settings: Settings, recovery: Recovery, ledger: Ledger, stop: threadin
     store = open_patiently(lambda: open_store(settings.store), stop, progress, report)
     try:
         if store is not None:
+            settling.set()
+            if stop.is_set():
+                return
             settle_in(lambda text: setattr(progress, "preparing", text))
+            settling.clear()
             progress.preparing = ""
             teller.store = store
             bench = Bench(

@@ -140,10 +140,19 @@ def _report(level: Any, name: str, text: str) -> None:
 
 @contextmanager
 def _until_signal() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets, so that a replay ends at a place where it can go on."""
+    """An event that Ctrl-C or SIGTERM sets, so that a replay ends at a place where it can go on.
+
+    A second one ends it where it is, which a replay survives as well.
+    """
     stop = threading.Event()
+
+    def end(*_: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
     old = {
-        number: signal.signal(number, lambda *_: stop.set())
+        number: signal.signal(number, end)
         for number in (signal.SIGINT, signal.SIGTERM)
         if threading.current_thread() is threading.main_thread()
     }

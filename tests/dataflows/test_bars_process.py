@@ -75,11 +75,11 @@ def start():
     """Starts processes, and ends what is left of them."""
     started = []
 
-    def begin(folder: Path) -> subprocess.Popen:
+    def begin(folder: Path, **environ: str) -> subprocess.Popen:
         started.append(
             subprocess.Popen(
                 [sys.executable, "-m", "dataflows.bars", "--data-dir", str(folder)],
-                stderr=subprocess.PIPE, text=True, env={**os.environ, "POCKETQUANT_METRICS_PORT": "0"},
+                stderr=subprocess.PIPE, text=True, env={**os.environ, "POCKETQUANT_METRICS_PORT": "0", **environ},
                 cwd=Path(__file__).parents[2],
             )
         )  # fmt: skip
@@ -141,6 +141,15 @@ def test_kill_9_and_resume_leave_every_bar_as_the_journal_says(folders, start):
         assert store.read(Symbol("SIM", "S3"), Interval.D1)["state"].to_list() == ["forming"]
     log = [json.loads(line) for line in folders.log_file("bars").read_text().splitlines()]
     assert [line for line in log if line["level"] in ("error", "critical")] == []
+
+
+def test_who_stops_a_desk_that_still_compiles_does_not_wait_for_the_compiler(folders, start, tmp_path):
+    """Nothing was begun yet, and the supervisor would lose its patience and kill."""
+    process = start(folders.data_dir, NUMBA_CACHE_DIR=str(tmp_path / "cold"))
+    until(lambda: "compiling" in status(folders).get("preparing", ""))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=5) == 0
+    assert process.stderr.read() == ""
 
 
 def test_a_second_process_on_one_folder_is_shut_out_with_a_sentence(folders, start):
