@@ -123,7 +123,7 @@ class BarsOutputPartition(StatefulSinkPartition[Made, Snapshot]):
         waiting = self._waiting
         for made in values:
             if made.number < 0:
-                self._keeper.put(Closed(self._seq, made.rows, made.streams, []))
+                self._keeper.put(Closed(self._seq, [made.rows], made.streams, []))
             elif made.parts == 1 and made.number == self._next:
                 self._next += 1
                 self._finish([made])
@@ -155,19 +155,20 @@ class BarsOutputPartition(StatefulSinkPartition[Made, Snapshot]):
         first = parts[0]
         if len(parts) == 1:
             # The live case, where microseconds count.
-            upto, clock, rows, refused = first.upto, first.clock, first.rows, first.refused
+            upto, clock, refused = first.upto, first.clock, first.refused
+            runs = [first.rows] if len(first.rows) else []
         else:
             upto = max(made.upto for made in parts)
             clock = max(made.clock for made in parts)
-            rows = merge([made.rows for made in parts])
+            runs = merge([made.rows for made in parts])
             refused = [tick for made in parts for tick in made.refused]
         if upto:
             self._seq = progress.seq = upto
-        if len(rows) or refused:
+        if runs or refused:
             # The newest list of streams is one of those of this chunk's pieces.
             streams = max((made.streams for made in parts), key=len)
             refused.sort(key=_place)
-            self._keeper.put(Closed(self._seq, rows, streams, refused))
+            self._keeper.put(Closed(self._seq, runs, streams, refused))
         progress.chunks += 1
         for made in parts:
             progress.ticks += made.ticks

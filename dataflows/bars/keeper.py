@@ -7,9 +7,9 @@ keeper, so that a snapshot never says more than the store has.
 
 import threading
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import repeat
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
@@ -29,10 +29,16 @@ FLUSH_BARS: Final = 100_000
 """About so many bars are written at once when catching up: the size of a flush decides the speed."""
 WAITING_BARS: Final = 300_000
 """With more than this handed over and not written, the flow waits."""
-
+REFUSED_S: Final = 0.1
+"""Ticks that entered no bar are noted this often: each note is a commit, and nobody waits for it."""
 
 SHORT_RUN: Final = 64
 """Bars of one shard and journal row: with fewer than this on average they are sorted one by one."""
+
+
+_WHOLE: Final = np.dtype(f"V{BAR.itemsize}")
+"""A bar as one value, which NumPy moves at once."""
+_NO_BYTES: Final = np.empty(0, np.uint8)
 
 
 class Closed(NamedTuple):
@@ -41,13 +47,18 @@ class Closed(NamedTuple):
     upto: int
     """Last journal row of the chunk."""
 
-    rows: NDArray[np.void]
-    """`BAR` records, closed or partial, or forming if a shutdown flushes them."""
+    runs: Sequence[NDArray[np.void]]
+    """`BAR` records one array after the other, closed or partial, or forming if a shutdown flushes them."""
 
     streams: tuple[Stream, ...]
 
     refused: list[Refused]
     """Ticks of the chunk that entered no bar."""
+
+    @property
+    def bars(self) -> int:
+        """How many."""
+        return sum(map(len, self.runs))
 
 
 class Announce(Protocol):
@@ -88,6 +99,9 @@ class Keeper:
         self._clock_s = clock_s
         self._waiting: deque[Closed] = deque()
         self._bars = 0
+        self._refused: list[Refused] = []
+        self._noted_s = clock_s()
+        self._drained = False
         self._busy = False
         self._ended = False
         self._error: BaseException | None = None
@@ -106,7 +120,7 @@ class Keeper:
                 self._changed.wait()
             self._raise()
             self._waiting.append(closed)
-            self._bars += len(closed.rows)
+            self._bars += closed.bars
             self._progress.waiting_bars = self._bars
             self._changed.notify_all()
 
@@ -118,8 +132,11 @@ class Keeper:
             BaseException: Whatever else ended the thread.
         """
         with self._changed:
-            while (self._waiting or self._busy) and self._error is None:
+            self._drained = True
+            self._changed.notify_all()
+            while (self._waiting or self._busy or self._refused) and self._error is None:
                 self._changed.wait()
+            self._drained = False
             self._raise()
 
     def close(self) -> None:
@@ -139,42 +156,56 @@ class Keeper:
                 with self._changed:
                     self._busy = False
                     self._changed.notify_all()
-                    while not self._waiting and not self._ended:
-                        self._changed.wait()
+                    while not self._waiting and not self._ended and (pause := self._pause_s()) != 0:
+                        self._changed.wait(pause)
                     if self._ended:
                         return
-                    taken = self._take()
+                    taken = self._take() if self._waiting else []
                     self._busy = True
-                self._write(taken)
+                if taken:
+                    self._write(taken)
+                if self._pause_s() == 0:
+                    self._note_refused()
                 with self._changed:
-                    self._bars -= sum(len(closed.rows) for closed in taken)
+                    self._bars -= sum(closed.bars for closed in taken)
                     self._progress.waiting_bars = self._bars
         except BaseException as error:  # noqa: BLE001 - it is raised again in the flow's thread, by put or drain.
             with self._changed:
                 self._error = error
                 self._changed.notify_all()
 
+    def _pause_s(self) -> float | None:
+        """How long until the ticks that entered no bar are to be noted; None if there are none."""
+        if not self._refused:
+            return None
+        return 0.0 if self._drained else max(0.0, self._noted_s + REFUSED_S - self._clock_s())
+
     def _take(self) -> list[Closed]:
         """The next chunks' bars, as many as make one good flush."""
         taken = [self._waiting.popleft()]
-        bars = len(taken[0].rows)
+        bars = taken[0].bars
         # Each list of streams says what the rows that came with it mean.
         while self._waiting and bars < FLUSH_BARS and self._waiting[0].streams is taken[0].streams:
             taken.append(self._waiting.popleft())
-            bars += len(taken[-1].rows)
+            bars += taken[-1].bars
         return taken
 
     def _write(self, taken: Sequence[Closed]) -> None:
         last = taken[-1]
-        rows = taken[0].rows if len(taken) == 1 else np.concatenate([closed.rows for closed in taken])
+        rows = together([run for closed in taken for run in closed.runs])
         if len(rows):
             self._store_rows(rows, last)
-        refused = [tick for closed in taken for tick in closed.refused]
-        if refused:
-            self._refuse(refused)
-            for tick in refused:
-                self._progress.rejects[tick.reason] = self._progress.rejects.get(tick.reason, 0) + 1
+        for closed in taken:
+            self._refused += closed.refused
         self._progress.stored_seq = last.upto
+
+    def _note_refused(self) -> None:
+        refused = self._refused
+        self._refuse(refused)
+        for tick in refused:
+            self._progress.rejects[tick.reason] = self._progress.rejects.get(tick.reason, 0) + 1
+        self._noted_s = self._clock_s()
+        self._refused = []
 
     def _store_rows(self, rows: NDArray[np.void], last: Closed) -> None:
         batch = BarBatch(rows, last.streams)
@@ -204,26 +235,43 @@ def count(rows: NDArray[np.void], progress: Progress) -> None:
     progress.revisions += np.bincount(interval[known & (revision > 1)], minlength=len(INTERVALS))
 
 
-def merge(parts: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
+def merge(parts: Sequence[NDArray[np.void]]) -> list[NDArray[np.void]]:
     """Bars of one chunk in canonical order: by the journal row that closed them, then shard, then as each came.
 
     Args:
         parts: `BAR` records of each shard, shards ascending, each by journal row.
+
+    Returns:
+        Runs to be read one after the other. They are views where that is cheap, so that bars are copied once, when a
+        flush is put together.
     """
     parts = [part for part in parts if len(part)]
-    if not parts:
-        return np.empty(0, BAR)
-    if len(parts) == 1:
-        return parts[0]
+    if len(parts) < 2:
+        return parts
+    seqs = [part["seq"] for part in parts]
+    first, last = min(int(seq[0]) for seq in seqs), max(int(seq[-1]) for seq in seqs)
+    if first == last:
+        return parts
     # Bars close in crowds, at the ends of minutes: a shard's come in long runs of one journal row, and to copy runs
     # costs a fifth of putting each bar in its place.
+    if (last - first + 1) * len(parts) * SHORT_RUN > sum(map(len, parts)):
+        rows = together(parts)
+        return [rows.view(_WHOLE)[np.argsort(rows["seq"], kind="stable")].view(BAR)]
     runs: list[tuple[int, int, int, int]] = []
-    for shard, part in enumerate(parts):
-        seqs = np.ascontiguousarray(part["seq"])
-        cuts = [0, *(np.flatnonzero(seqs[1:] != seqs[:-1]) + 1).tolist(), len(part)]
-        runs += zip(seqs[cuts[:-1]].tolist(), repeat(shard), cuts[:-1], cuts[1:], strict=False)
-    if len(runs) * SHORT_RUN <= sum(map(len, parts)):
-        runs.sort()
-        return np.concatenate([parts[shard][first:last] for _, shard, first, last in runs])
-    rows = np.concatenate(parts)
-    return rows[np.argsort(rows["seq"], kind="stable")]
+    for shard, seq in enumerate(seqs):
+        place = 0
+        while place < len(seq):
+            row = int(seq[place])
+            end = bisect_right(seq, row, place)
+            runs.append((row, shard, place, end))
+            place = end
+    runs.sort()
+    return [parts[shard][place:end] for _, shard, place, end in runs]
+
+
+def together(runs: Sequence[NDArray[np.void]]) -> NDArray[np.void]:
+    """Runs of bars as one array; the only one itself."""
+    if len(runs) == 1:
+        return runs[0]
+    # As bytes: NumPy copies records field by field, at a fifth of the speed.
+    return np.concatenate([run.view(np.uint8) for run in runs] or [_NO_BYTES]).view(BAR)

@@ -118,7 +118,7 @@ class Shard(StatefulBatchLogic[Piece, Made, bytes]):
                 forming = self._show(made.touched)
             elif self._shown:
                 self._dirty.update(made.touched.tolist())
-        refused = [_refused(row, chunk) for row in made.rejects] if len(made.rejects) else []
+        refused = _refused(made.rejects, chunk) if len(made.rejects) else []
         return Made(
             piece.number, piece.parts, piece.shard, chunk.last_seq, clock, made.closed, refused, made.out_of_session,
             made.ticks, forming, chunk.streams,
@@ -167,14 +167,14 @@ def by_stream(rows: NDArray[np.void]) -> dict[int, bytes]:
     return {int(streams[first]): data[first * size : last * size] for first, last in pairwise(cuts)}
 
 
-def _refused(row: np.void, chunk: Chunk) -> Refused:
-    seq, index, reason = int(row["seq"]), int(row["index"]), Reason(int(row["reason"]))
-    place = int(chunk.row_first_tick[np.searchsorted(chunk.row_seq, seq)]) + index
-    tick = chunk.ticks[place]
-    return Refused(
-        seq, index, str(reason), chunk.streams[int(row["stream"])], int(tick["event_time"]),
-        int(tick["received_time"]), float(tick["price"]), float(tick["size"]),
-    )  # fmt: skip
+def _refused(rejects: NDArray[np.void], chunk: Chunk) -> list[Refused]:
+    """What the kernel refused, with what the tick said."""
+    seqs, indices = rejects["seq"], rejects["index"]
+    ticks = chunk.ticks[chunk.row_first_tick[np.searchsorted(chunk.row_seq, seqs)] + indices]
+    columns = [ticks[name].tolist() for name in ("event_time", "received_time", "price", "size")]
+    streams = [chunk.streams[place] for place in rejects["stream"].tolist()]
+    reasons = [str(Reason(reason)) for reason in rejects["reason"].tolist()]
+    return [*map(Refused, seqs.tolist(), indices.tolist(), reasons, streams, *columns)]
 
 
 def _opened(state: bytes) -> tuple[int, int, bytes]:

@@ -14,7 +14,7 @@ from bytewax.errors import BytewaxRuntimeError
 from bytewax.inputs import FixedPartitionedSource
 from bytewax.testing import TestingSource
 
-from dataflows.bars.keeper import merge
+from dataflows.bars.keeper import merge, together
 from market.bars import BAR, BarState
 from market.chunks import Position, join
 from market.forming import decode
@@ -138,11 +138,11 @@ def test_a_chunks_bars_are_merged_by_journal_row_then_shard(rows_a_seq):
         part["stream"], part["trades"] = shard, np.arange(len(part))
         parts.append(part)
 
-    merged = merge(parts)
+    merged = together(merge(parts))
 
     expected = sorted((row for part in parts for row in part.tolist()), key=lambda row: row[10])
     assert merged.tolist() == expected
-    assert merge([]).tolist() == []
+    assert together(merge([])).tolist() == []
 
 
 def test_the_recorded_kraken_hour_gives_the_bars_worked_out_by_hand(desk, recorded):
