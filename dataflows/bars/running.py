@@ -13,7 +13,7 @@ from bytewax.dataflow import Dataflow
 from bytewax.errors import BytewaxRuntimeError
 from bytewax.run import cli_main
 
-from dataflows.bars import build
+from dataflows.bars import WRITER, build
 from dataflows.bars.patience import Patience, Report
 from dataflows.bars.prelude import prelude
 from dataflows.bars.progress import Progress
@@ -74,9 +74,10 @@ def make_bars(
 
     Raises:
         StoreAway: `stop` was set while the store was away; nothing is lost, the next start goes on.
-        DeskError: Trouble that waiting does not end.
+        DeskError: Trouble that waiting does not end; the store knows rows that the journal does not have.
         Exception: A defect; what caused it, not what the engine made of it.
     """
+    _of_one_desk(bench, stop)
     in_flight = InFlight()
 
     def corrupt(damage: CorruptRow) -> None:
@@ -106,6 +107,23 @@ def make_bars(
         prelude=lambda: prelude(JournalReader(bench.journal, lambda _: None)),
     )
     run(flow, bench.recovery, epoch)
+
+
+def _of_one_desk(bench: Bench, stop: threading.Event) -> None:
+    """Refuse a store that another journal fed: what this one says would be taken for logged already."""
+    patience = Patience(stop=stop, progress=bench.progress, report=bench.report)
+    stored = patience(lambda: bench.store.position(WRITER))
+    if not stored:
+        return
+    with JournalReader(bench.journal, lambda _: None) as reader:
+        newest = reader.last_seq()
+    if stored > newest:
+        msg = (
+            f"bar store {bench.store.where} has the bars of journal rows up to {stored}, but the journal in "
+            f"{bench.journal} ends at row {newest}: it is another desk's store, or this journal was replaced; give "
+            "this desk a store of its own, or put the journal back"
+        )
+        raise DeskError(msg)
 
 
 def run(flow: Dataflow, recovery: Recovery, epoch: timedelta = EPOCH) -> None:

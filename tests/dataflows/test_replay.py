@@ -226,3 +226,15 @@ def rows_of(desk: Desk) -> list:
     """The journal's rows but their numbers."""
     rows = JournalReader(desk.journal).read_all()
     return [(row.kind, row.clock, row.payload) for row in rows if row.kind in (RowKind.TICKS, RowKind.MARKS)]
+
+
+def test_a_store_that_another_journal_fed_is_refused(place, tmp_path):
+    """Its rows up to a number count as logged, and the other journal's numbers begin at one again."""
+    replay(open_ticks(ticks_file(tmp_path / "one.csv", 1), symbol=BTC), place)
+    other = Ledger(tmp_path / "other.sqlite")
+    elsewhere = place._replace(journal=tmp_path / "other", recovery=tmp_path / "again", ledger=other)
+    before = logged(place)
+    with pytest.raises(DeskError, match=r"bars of journal rows up to \d+, but the journal in .*other ends at row \d+"):
+        replay(open_ticks(ticks_file(tmp_path / "two.csv", 2, 300), symbol=Symbol("KRAKEN", "ETHUSD")), elsewhere)
+    assert logged(place) == before
+    other.close()
