@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from market.symbols import Symbol
 from sinks.ledger_alerts import Alerts, Event, PriceAlert
-from sinks.ledger_gaps import Gap, Gaps, GapState
+from sinks.ledger_gaps import Gap, Gaps, GapState, NewGap
 from sinks.ledger_progress import ConsumerPosition, FeedState, Progress, Replay
 from sinks.ledger_rejects import Reject, RejectCount, Rejects
 from sinks.ledger_subscriptions import Subscription, Subscriptions
@@ -19,6 +19,7 @@ __all__ = [
     "Gap",
     "GapState",
     "Ledger",
+    "NewGap",
     "PriceAlert",
     "Reject",
     "RejectCount",

@@ -1,5 +1,6 @@
 """The gap ledger: spans in which ticks of a symbol are or may be missing, and what became of them."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -37,6 +38,28 @@ class Gap(NamedTuple):
 
 _COLUMNS = "id, exchange, ticker, start, end, reason, state, healed_by, noticed_at, feed"
 
+# The unique key keeps the first noting; a later one can only push the end on, never reopen a gap.
+_NOTE = (
+    "INSERT INTO gaps(exchange, ticker, start, end, reason, state, healed_by, noticed_at, feed)"
+    " VALUES(?, ?, ?, ?, ?, 'open', NULL, ?, ?)"
+    " ON CONFLICT(exchange, ticker, start, reason) DO UPDATE SET end = excluded.end"
+    " WHERE excluded.end IS NOT NULL AND (end IS NULL OR end < excluded.end)"
+)
+
+
+class NewGap(NamedTuple):
+    """A span to be noted that is over."""
+
+    symbol: Symbol
+    start: int
+    """ns; first moment that may lack ticks."""
+    end: int
+    """ns, the first moment after."""
+    reason: str
+    noticed_at: int
+    """ns."""
+    feed: str
+
 
 class Gaps(LedgerFile):
     """A gap is known by (symbol, start, reason): to note it again changes nothing but an end that had been earlier.
@@ -51,6 +74,11 @@ class Gaps(LedgerFile):
     def note_gap(self, symbol: Symbol, start: int, end: int, reason: str, noticed_at: int, feed: str = "") -> int:
         """Note a gap that is over; returns its id."""
         return self._note(symbol, start, end, reason, noticed_at, feed)
+
+    def note_gaps(self, gaps: Iterable[NewGap]) -> None:
+        """Note many that are over, in one transaction."""
+        with self.transaction() as connection:
+            connection.executemany(_NOTE, ((*gap.symbol, *gap[1:]) for gap in gaps))
 
     def end_gap(self, symbol: Symbol, start: int, reason: str, end: int) -> bool:
         """End a gap that lasts; says whether there was one."""
@@ -94,14 +122,7 @@ class Gaps(LedgerFile):
 
     def _note(self, symbol: Symbol, start: int, end: int | None, reason: str, noticed_at: int, feed: str) -> int:
         with self.transaction() as connection:
-            # The unique key keeps the first noting; a later one can only push the end on, never reopen a gap.
-            connection.execute(
-                "INSERT INTO gaps(exchange, ticker, start, end, reason, state, healed_by, noticed_at, feed)"
-                " VALUES(?, ?, ?, ?, ?, 'open', NULL, ?, ?)"
-                " ON CONFLICT(exchange, ticker, start, reason) DO UPDATE SET end = excluded.end"
-                " WHERE excluded.end IS NOT NULL AND (end IS NULL OR end < excluded.end)",
-                (*symbol, start, end, reason, noticed_at, feed),
-            )
+            connection.execute(_NOTE, (*symbol, start, end, reason, noticed_at, feed))
             found: int = connection.execute(
                 "SELECT id FROM gaps WHERE exchange = ? AND ticker = ? AND start = ? AND reason = ?",
                 (*symbol, start, reason),

@@ -24,7 +24,7 @@ from market.sessions import Calendar, calendar_for
 from market.streams import Stream
 from operators.bars import GRACE_NS
 from sinks.bar_store import BarStore
-from sinks.ledger import Ledger, Reject
+from sinks.ledger import Ledger, NewGap, Reject
 from sinks.redis_cache import ClosedStream, FormingCache
 from sources.journal_tail import InFlight
 
@@ -116,8 +116,10 @@ def note_refused(ledger: Ledger, refused: Sequence[Refused]) -> None:
     for tick in refused:
         if tick.reason == "late":
             late.setdefault((tick.stream, tick.event_time // MINUTE_NS * MINUTE_NS), tick.received_time)
-    for (stream, minute), noticed_at in late.items():
-        ledger.note_gap(stream.symbol, minute, minute + MINUTE_NS, "late", noticed_at, stream.feed)
+    ledger.note_gaps(
+        NewGap(stream.symbol, minute, minute + MINUTE_NS, "late", noticed_at, stream.feed)
+        for (stream, minute), noticed_at in late.items()
+    )
 
 
 def _calendar(stream: Stream) -> Calendar:

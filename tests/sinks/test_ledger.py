@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from market.errors import DeskError
 from market.symbols import Symbol, parse_symbol
-from sinks.ledger import Event, FeedState, GapState, Ledger, Reject, Replay
+from sinks.ledger import Event, FeedState, GapState, Ledger, NewGap, Reject, Replay
 from sinks.ledger_alerts import EVENTS_KEPT
 from sinks.ledger_rejects import REJECTS_KEPT
 
@@ -46,6 +46,18 @@ def test_noting_a_gap_again_changes_nothing_but_a_later_end(ledger: Ledger):
     assert [(gap.end, gap.noticed_at) for gap in ledger.gaps()] == [(200, 300)]
     ledger.note_gap(BTC, 100, 250, "late", noticed_at=500)
     assert [gap.end for gap in ledger.gaps()] == [250]
+
+
+def test_gaps_noted_together_are_those_noted_one_by_one(ledger: Ledger):
+    """A replay notes thousands at once."""
+    ledger.note_gap(BTC, 100, 200, "late", noticed_at=300)
+
+    ledger.note_gaps([NewGap(ETH, 100, 160, "late", 310, "sim"), NewGap(BTC, 100, 250, "late", 320, "sim")])
+
+    assert [(gap.symbol, gap.start, gap.end, gap.noticed_at, gap.feed) for gap in ledger.gaps()] == [
+        (BTC, 100, 250, 300, ""),
+        (ETH, 100, 160, 310, "sim"),
+    ]
 
 
 def test_a_healed_gap_stays_healed_when_it_is_noted_again(ledger: Ledger):
