@@ -190,8 +190,9 @@ def settle_in(tell: Callable[[str], object] = lambda _: None) -> None:
 
 
 def _keep_memory() -> None:
-    """Let the allocator keep what is freed: it gives blocks of a megabyte back at once, and to have each page of them
-    again costs the kernel several times what copying bars into it does.
+    """Let the allocator keep what is freed.
+
+    It gives blocks of a megabyte back at once, and to have their pages again costs several times what is written there.
     """
     with suppress(OSError, AttributeError):
         # Only the GNU library has it; elsewhere nothing is lost but time.
