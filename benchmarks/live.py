@@ -149,15 +149,15 @@ def measure(rate: int, per_frame: int, symbols: int, seconds: float, pace_ms: fl
         feed = desk.status("ingest")["feeds"][0]
         desk.stop()
         sent = _sent(exchange.truth, names)
-        journal = _journal(desk.folders.journal)
+        journal, places = _journal(desk.folders.journal)
         return {
             "ticks_per_s": round(float(((journal["time"] >= began) & (journal["time"] < ended)).sum()) / seconds),
-            **_latency(probe, journal, began, ended),
+            **_latency(probe, journal, places, began, ended),
             **cpu,
             "memory_mb": memory,
             "rejects": sum(feed["rejects"].values()),
             "reconnects": feed["reconnects"],
-            **_lost(sent, journal),
+            **_lost(sent, _by_stream(journal, places)),
             "trades_in_minute_bars": _in_bars(desk.folders.bars),
         }
 
@@ -177,16 +177,19 @@ JOURNALED = np.dtype(
         ("price", "<f8"),
         ("size", "<f8"),
         ("row", "<i4"),
-        ("symbol", "O"),
+        ("stream", "<u2"),
     ]
 )
 
+Places = dict[str, int]
+"""Stream by symbol."""
 
-def _journal(folder: Path) -> NDArray[np.void]:
+
+def _journal(folder: Path) -> tuple[NDArray[np.void], Places]:
     """Every tick of the journal; `row` counts the ticks of its row."""
     parts = []
     with JournalReader(folder) as reader:
-        streams = np.array([str(stream.symbol) for stream in reader.streams()], object)
+        places = {str(stream.symbol): stream.id for stream in reader.streams()}
         for row in reader.read_all():
             if row.kind != RowKind.TICKS:
                 continue
@@ -195,9 +198,16 @@ def _journal(folder: Path) -> NDArray[np.void]:
             for name, source in (("time", "event_time"), ("received", "received_time"), ("id", "trade_id")):
                 part[name] = ticks[source]
             part["price"], part["size"] = ticks["price"], ticks["size"]
-            part["seq"], part["row"], part["symbol"] = row.seq, len(ticks), streams[ticks["stream"]]
+            part["seq"], part["row"], part["stream"] = row.seq, len(ticks), ticks["stream"]
             parts.append(part)
-    return np.concatenate(parts)
+    return np.concatenate(parts), places
+
+
+def _by_stream(ticks: NDArray[np.void], places: Places) -> dict[str, NDArray[np.void]]:
+    """The ticks of each symbol, in the order of the journal."""
+    ticks = ticks[np.argsort(ticks["stream"], kind="stable")]
+    cuts = np.searchsorted(ticks["stream"], np.arange(len(places) + 1))
+    return {name: ticks[cuts[place] : cuts[place + 1]] for name, place in places.items()}
 
 
 def _sent(folder: Path, names: Any) -> dict[str, NDArray[np.void]]:
@@ -213,15 +223,11 @@ def _sent(folder: Path, names: Any) -> dict[str, NDArray[np.void]]:
     return found
 
 
-def _lost(sent: dict[str, NDArray[np.void]], journal: NDArray[np.void]) -> dict[str, int]:
+def _lost(sent: dict[str, NDArray[np.void]], held: dict[str, NDArray[np.void]]) -> dict[str, int]:
     """The journal against what was sent."""
-    by_symbol = journal[np.lexsort((journal["id"], journal["symbol"]))]
-    names, starts = np.unique(by_symbol["symbol"], return_index=True)
-    ends = [*starts[1:], len(by_symbol)]
-    held = {name: by_symbol[first:last] for name, first, last in zip(names, starts, ends, strict=True)}
     lost = twice = altered = 0
     for name, trades in sent.items():
-        ticks = held.get(name, by_symbol[:0])
+        ticks = held[name]
         ids, places = np.unique(ticks["id"], return_index=True)
         twice += len(ticks) - len(ids)
         lost += len(np.setdiff1d(trades["trade_id"], ids))
@@ -230,7 +236,7 @@ def _lost(sent: dict[str, NDArray[np.void]], journal: NDArray[np.void]) -> dict[
         altered += int(((one["price"] != other["price"]) | (one["stamp"] != other["time"])).sum())
     return {
         "sent": sum(map(len, sent.values())),
-        "journaled": len(journal),
+        "journaled": sum(map(len, held.values())),
         "lost": lost,
         "twice": twice,
         "altered": altered,
@@ -247,18 +253,13 @@ def _in_bars(path: Path) -> int:
         store.close()
 
 
-def _latency(probe: Probe, journal: NDArray[np.void], began: int, ended: int) -> dict[str, Any]:
+def _latency(probe: Probe, journal: NDArray[np.void], places: Places, began: int, ended: int) -> dict[str, Any]:
     """Latency of the watched symbols' ticks whose stamp lies in the measured time."""
     times, latencies, receipts, unseen = [], [], [], 0
     measured = journal[(journal["time"] >= began) & (journal["time"] < ended)]
-    order = np.argsort(measured["symbol"], kind="stable")
-    measured = measured[order]
-    names, starts = np.unique(measured["symbol"], return_index=True)
-    ends = [*starts[1:], len(measured)]
-    spans = dict(zip(names, zip(starts, ends, strict=True), strict=True))
+    held = _by_stream(measured, places)
     for name, notices in probe.seen.items():
-        first, last = spans.get(name.decode().removeprefix("forming:"), (0, 0))
-        ticks = measured[first:last]
+        ticks = held[name.decode().removeprefix("forming:")]
         seen = np.array(notices, np.int64).reshape(-1, 2)
         at = np.searchsorted(seen[:, 1], ticks["seq"])
         known = at < len(seen)
