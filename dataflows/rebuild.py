@@ -81,7 +81,7 @@ def rebuild(
         msg = f"the range to rebuild begins at {start} ns and ends at {end} ns: its start must be before its end"
         raise DeskError(msg)
     damage: list[CorruptRow] = []
-    with JournalReader(journal, damage.append) as reader:
+    with JournalReader(journal, damage.append, doubts=True) as reader:
         streams = [stream for stream in reader.streams() if stream.symbol == symbol]
         if not streams:
             msg = f"the journal {journal} has no ticks of {symbol}: see `pq symbols` for what it has"

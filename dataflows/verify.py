@@ -102,7 +102,7 @@ def verify(
     position = store.position(WRITER)
     upto = max(position, consumed)
     damage: list[CorruptRow] = []
-    with JournalReader(journal, damage.append) as reader:
+    with JournalReader(journal, damage.append, doubts=True) as reader:
         expected, since, rows = _expected(reader, upto, symbols, grace_ns, tell)
     findings = store.check_log()
     stored = _logged(store, upto, symbols, since, broken=bool(findings))

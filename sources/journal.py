@@ -11,6 +11,7 @@ from market.errors import DeskError
 from market.journal_rows import CorruptRow, Row, RowValues, fault, intact
 from market.streams import Stream
 from market.ticks import ALL_STREAMS, TICK
+from sources.journal_doubt import doubt
 from sources.journal_file import FETCH_ROWS_MAX, UNREADABLE, DayFile
 from sources.journal_folder import JournalFolder
 
@@ -30,16 +31,21 @@ class JournalReader:
     is bounded to 10,000 entries.
     """
 
-    def __init__(self, folder: Path, on_corrupt: Callable[[CorruptRow], None] | None = None) -> None:
+    def __init__(
+        self, folder: Path, on_corrupt: Callable[[CorruptRow], None] | None = None, *, doubts: bool = False
+    ) -> None:
         """Look at a journal; the folder may be empty or not be there yet.
 
         Args:
             folder: The journal's.
             on_corrupt: Told once of each damaged or missing range of rows, after which reading goes on behind it.
                 Without it, such a range ends the reading with `CorruptRow`.
+            doubts: Whether a row of marks stands in for each range that was passed over (`sources.journal_doubt`), for
+                whoever makes bars of what is left.
         """
         self._folder = JournalFolder(folder)
         self._on_corrupt = on_corrupt
+        self._doubts = doubts
         self._file: DayFile | None = None
         self._from = self._upto = 0
         self._streams: tuple[Stream, ...] = ()
@@ -154,7 +160,21 @@ class JournalReader:
                 following.close()
             self._upto = upto = reached
             if rows:
+                if self._doubts and rows[-1][0] - after_seq != len(rows):
+                    return self._doubted(file, rows, after_seq)
                 return rows
+
+    def _doubted(self, file: DayFile, rows: list[RowValues], upto: int) -> list[RowValues]:
+        """The rows, and a row of doubt before each that does not follow on the one before."""
+        found = []
+        for row in rows:
+            # A journal whose beginning was removed is not doubted: what reaches back is for its first reader to say.
+            if upto and row[0] > upto + 1 and not file.jumped_to(row[0]):
+                before = file.row_before(row[0], row[2])
+                found.append(doubt(before, row, self.streams()))
+            found.append(row)
+            upto = row[0]
+        return found
 
     def _take(
         self, file: DayFile, after: int, max_rows: int, max_bytes: int, helping: int = FETCH_ROWS_MAX

@@ -177,6 +177,20 @@ class DayFile:
         finally:
             found.close()
 
+    def row_before(self, seq: int, domain: int) -> RowValues | None:
+        """The last intact ticks or marks row of a domain before `seq`; None if there is none."""
+        found = self._connection.execute(
+            "SELECT seq, kind, domain, clock, count, payload, checksum FROM rows"
+            " WHERE seq < ? AND domain = ? AND kind <> ? ORDER BY seq DESC",
+            (seq, domain, RowKind.QUOTES),
+        )
+        try:
+            return next((row for row in found if fault(row) is None), None)
+        except sqlite3.DatabaseError:
+            return None
+        finally:
+            found.close()
+
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()

@@ -100,7 +100,7 @@ class JournalTail(FixedPartitionedSource[Chunk, Snapshot]):
         """
         del step_id, for_part
         return JournalTailPartition(
-            JournalReader(self._folder, self._on_corrupt),
+            JournalReader(self._folder, self._on_corrupt, doubts=True),
             self._start if resume_state is None else restore(resume_state),
             self._stop,
             None if self._doorbell is None or self._until_end else DoorbellListener(self._doorbell),

@@ -13,6 +13,7 @@ from market.bars import BAR, BarBatch, BarState
 from market.errors import DeskError
 from market.intervals import Interval
 from market.symbols import Symbol
+from sources.journal_tail import InFlight, JournalTail
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
@@ -116,6 +117,36 @@ def test_a_row_of_the_journal_that_is_damaged_is_named(made):
 
     assert [(damage.first_seq, damage.last_seq) for damage in found.damage] == [(20, 20)]
     assert not found.good
+
+
+def test_bars_across_a_damaged_row_are_partial_and_the_others_are_not(tmp_path, desk_at):
+    """The flow meets the damage first: it cannot know which ticks are lost, so it says that some may be."""
+    desk = desk_at(tmp_path / "desk")
+    desk.stream("S0")
+    for minute in range(4):
+        desk.ticks(desk.rows(0, [desk.begin + minute * MINUTE + 30 * SECOND], [100.0 + minute]))
+        desk.ticks(desk.rows(0, [desk.begin + minute * MINUTE + 40 * SECOND], [200.0 + minute]))
+    desk.clock(desk.begin + 5 * MINUTE)
+    with closing(sqlite3.connect(desk.writer.file)) as journal, journal:
+        (lost,) = journal.execute("SELECT seq FROM rows WHERE kind = 1 ORDER BY seq LIMIT 1 OFFSET 3").fetchone()
+        journal.execute("UPDATE rows SET payload = zeroblob(length(payload)) WHERE seq = ?", (lost,))
+    told = []
+    in_flight = InFlight()
+    tail = JournalTail(
+        desk.journal, desk.stop, in_flight=in_flight, until_end=True, max_ticks=1000, on_corrupt=told.append
+    )
+    desk.run(tail, in_flight=in_flight)
+
+    bars = desk.store.read(Symbol("SIM", "S0"), Interval.M1, newest_first=False)
+    states = [state for state in bars["state"].to_list() if state != "forming"]
+    found = verify(desk.journal, desk.store)
+    desk.close()
+
+    assert bars["close"].to_list()[:2] == [200.0, 101.0], "what the lost row held is in no bar"
+    assert states == ["closed", "partial", "partial", "closed"], "the row after the lost one came in the third minute"
+    assert not found.differences
+    assert [str(trouble) for trouble in told] == [str(trouble) for trouble in found.damage]
+    assert [(damage.first_seq, damage.last_seq) for damage in found.damage] == [(lost, lost)]
 
 
 def test_rows_that_the_flow_has_not_read_yet_are_no_difference(made):

@@ -15,8 +15,8 @@ from market.chunks import Position
 from market.errors import DeskError
 from market.journal_rows import CorruptRow, Row, RowKind
 from market.streams import FeedKind
-from market.symbols import Symbol
-from market.ticks import TICK
+from market.symbols import Symbol, parse_symbol
+from market.ticks import TICK, MarkKind
 from sinks.journal import JournalWriter
 from sources.journal import JournalReader
 
@@ -323,3 +323,37 @@ def test_damage_costs_no_more_than_a_moment(tmp_path: Path):
     assert ended is None
     assert len(found) + len(named(reported)) == 100_000
     assert len(named(reported)) < 1000
+
+
+def test_a_damaged_row_is_replaced_by_marks_of_doubt_for_who_makes_bars(tmp_path: Path):
+    """From two seconds before the row before it to the row after it, ticks of any stream of its domain may lack."""
+    second = 1_000_000_000
+    clock = [19_675 * 86_400 * second]
+    with JournalWriter(tmp_path / "journal", lambda: clock[0]) as writer:
+        ids = [
+            writer.stream("sim", parse_symbol(f"SIM:{name}"), FeedKind.TRADES, domain).id
+            for name, domain in (("A", 0), ("B", 0), ("C", 1))
+        ]
+        for n in range(4):
+            records = np.zeros(1, TICK)
+            records["received_time"] = clock[0] + n * second
+            records["price"] = n + 1
+            writer.append(RowKind.TICKS, 0, records)
+        path = writer.file
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("UPDATE rows SET payload = zeroblob(48) WHERE seq = 3")
+        file.commit()
+    with JournalReader(tmp_path / "journal", lambda _: None, doubts=True) as reader:
+        rows = [*reader.read_all()]
+        again = reader.read(2)
+    assert [row.seq for row in rows] == [1, 2, 3, 4]
+    assert [row.kind for row in rows] == [RowKind.TICKS, RowKind.TICKS, RowKind.MARKS, RowKind.TICKS]
+    before, after = clock[0] + second, clock[0] + 3 * second
+    assert rows[2].clock == before
+    marks = rows[2].records
+    assert marks["stream"].tolist() == ids[:2]
+    assert set(marks["kind"].tolist()) == {MarkKind.GAP}
+    assert set(zip(marks["start"].tolist(), marks["end"].tolist(), strict=True)) == {(before - 2 * second, after + 1)}
+    assert again == rows[2:], "resuming right before it says the same"
+    with JournalReader(tmp_path / "journal", lambda _: None) as plain:
+        assert [row.seq for row in plain.read_all()] == [1, 2, 4], "who reads ticks gets what was written, no more"

@@ -206,7 +206,7 @@ def test_a_damaged_row_is_told_of_and_the_next_is_emitted(folder: Path, writer: 
     writer._connection.execute("UPDATE rows SET clock = 9 WHERE seq = 2")
     told: list[CorruptRow] = []
     (chunk,) = part(folder, on_corrupt=told.append).next_batch()
-    assert chunk.row_seq.tolist() == [1, 3]
+    assert chunk.row_seq.tolist() == [1, 2, 3], "marks of doubt stand in for it"
     assert [(one.first_seq, one.last_seq) for one in told] == [(2, 2)]
 
 
