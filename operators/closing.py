@@ -4,8 +4,6 @@ A bucket is kept as the sum of its minutes *older* than the last closed one, so 
 every bar above it exactly: bar = ((older minutes + last minute) + first open minute) + second. One order, always.
 """
 
-import numpy as np
-
 from market.bars import BarState
 from market.intervals import MINUTE_NS
 from market.ticks import NEVER
@@ -13,11 +11,13 @@ from operators import memory
 from operators.buckets import bucket, find_session
 from operators.doubt import doubtful
 from operators.jit import inlined, njit
+from operators.lanes import at_most, count, join, least, lowest
 from operators.layout import BUCKETS, END, HIGH, LOW, NOTIONAL, OPEN, START, TRADES, VOLUME
 from operators.memory import Block
 
 _CLOSED = int(BarState.CLOSED)
 _PARTIAL = int(BarState.PARTIAL)
+_ALL = (1 << BUCKETS) - 1
 
 
 @inlined
@@ -114,54 +114,37 @@ def start_last(block: Block, slot: int, start: int, clock: int, seq: int) -> boo
         Whether any bucket was put out.
     """
     head = memory.heads(block)[slot]
-    figures = memory.figures(block)
-    bounds = memory.bounds(block)
     last = memory.last_minutes(block)[slot]
+    figures = memory.figures_at(block, slot)
     put_out = False
     if head.closed & 1:
-        ended = 0
-        for i in range(BUCKETS):
-            if bounds[slot, END, i] <= start:
-                ended |= 2 << i
-        if ended & ~head.closed:
-            for i in range(BUCKETS):
-                if ended & ~head.closed & (2 << i):
-                    emit_bucket(block, slot, i, clock, seq)
-                    put_out = True
-        for i in range(BUCKETS):
-            if not head.filled & (2 << i):
-                figures[slot, OPEN, i] = last.open
-        high, low, volume, notional, trades = last.high, last.low, last.volume, last.notional, last.trades
-        # Separate loops, each over one line of the array, so that they become vector instructions.
-        for i in range(BUCKETS):
-            figures[slot, HIGH, i] = max(figures[slot, HIGH, i], high)
-        for i in range(BUCKETS):
-            figures[slot, LOW, i] = min(figures[slot, LOW, i], low)
-        for i in range(BUCKETS):
-            figures[slot, VOLUME, i] += volume
-        for i in range(BUCKETS):
-            figures[slot, NOTIONAL, i] += notional
-        for i in range(BUCKETS):
-            bounds[slot, TRADES, i] += trades
+        ended = at_most(memory.bounds_at(block, slot, END), start)
+        pending = ended & ~(head.closed >> 1)
+        while pending:
+            emit_bucket(block, slot, lowest(pending), clock, seq)
+            pending &= pending - 1
+            put_out = True
+        minute_figures = (last.open, last.high, last.low, last.volume, last.notional)
+        join(figures, minute_figures, ~(head.filled >> 1), ended)
+        count(memory.bounds_at(block, slot, TRADES), last.trades, ended)
         head.filled = 0xFFFF
     else:
-        ended = 0xFFFF
+        ended = _ALL
+        join(figures, (0.0, 0.0, 0.0, 0.0, 0.0), 0, ended)
+        count(memory.bounds_at(block, slot, TRADES), 0, ended)
     if ended:
         minute = start // MINUTE_NS
         sessions = memory.sessions(block, head.calendar)
         session = find_session(sessions, head.session, minute)
         head.session = session
+        bounds = memory.bounds(block)
         revisions = memory.revisions(block)
-        for i in range(BUCKETS):
-            if ended & (2 << i):
-                bounds[slot, START, i], bounds[slot, END, i] = bucket(sessions, session, i + 1, minute)
-                bounds[slot, TRADES, i] = 0
-                figures[slot, HIGH, i] = -np.inf
-                figures[slot, LOW, i] = np.inf
-                figures[slot, VOLUME, i] = 0.0
-                figures[slot, NOTIONAL, i] = 0.0
-                revisions[slot, i + 1] = 0
-        keep = ~ended
+        keep = ~(ended << 1)
+        while ended:
+            i = lowest(ended)
+            ended &= ended - 1
+            bounds[slot, START, i], bounds[slot, END, i] = bucket(sessions, session, i + 1, minute)
+            revisions[slot, i + 1] = 0
         head.filled &= keep
         head.marred &= keep
         head.closed &= keep
@@ -180,10 +163,7 @@ def set_due(block: Block, slot: int) -> None:
     elif head.open_minutes > 1:
         end = memory.older_minutes(block)[slot, 0].start + MINUTE_NS
     if head.closed & 1:
-        bounds = memory.bounds(block)
-        for i in range(BUCKETS):
-            if not head.closed & (2 << i):
-                end = min(end, bounds[slot, END, i])
+        end = min(end, least(memory.bounds_at(block, slot, END), ~(head.closed >> 1)))
     if end == NEVER:
         head.due = NEVER
         return
@@ -219,11 +199,11 @@ def advance(block: Block, slot: int, clock: int, seq: int) -> None:
         head.open_minutes -= 1
         emit_minute(block, slot, clock, seq)
         closed += 1
-    bounds = memory.bounds(block)
     if head.closed & 1:
-        for i in range(BUCKETS):
-            if not head.closed & (2 << i) and bounds[slot, END, i] + grace <= clock:
-                emit_bucket(block, slot, i, clock, seq)
+        pending = at_most(memory.bounds_at(block, slot, END), clock - grace) & ~(head.closed >> 1)
+        while pending:
+            emit_bucket(block, slot, lowest(pending), clock, seq)
+            pending &= pending - 1
     if disordered or closed > 1:
         _sort_bars(block, first)
     touch(block, slot)

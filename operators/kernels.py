@@ -25,8 +25,8 @@ __all__ = ["DONE", "FULL", "LOST", "Kernels", "kernels"]
 
 _SOURCES: Final = (
     "market/bars.py", "market/intervals.py", "market/ticks.py", "operators/buckets.py", "operators/closing.py",
-    "operators/doubt.py", "operators/fold.py", "operators/forming.py", "operators/jit.py", "operators/layout.py",
-    "operators/marking.py", "operators/memory.py", "operators/split.py", "operators/ticking.py",
+    "operators/doubt.py", "operators/fold.py", "operators/forming.py", "operators/jit.py", "operators/lanes.py",
+    "operators/layout.py", "operators/marking.py", "operators/memory.py", "operators/split.py", "operators/ticking.py",
 )  # fmt: skip
 """All files whose code or constants are compiled into the kernels."""
 

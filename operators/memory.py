@@ -14,6 +14,9 @@ from operators import layout
 from operators.jit import carray, njit, pointer
 from operators.layout import BLOCK, BUCKETS, HEAD, MINUTE, OPEN_MINUTES, REJECT, SPANS
 
+_ROW_BYTES = BUCKETS * 8
+_FIGURES_BYTES = 5 * _ROW_BYTES
+
 Block = Any
 """A `BLOCK` record: addresses, sizes, and where a fold stands."""
 Records = NDArray[Any]
@@ -60,6 +63,18 @@ def figures(block: Block) -> NDArray[np.float64]:
 def bounds(block: Block) -> NDArray[np.int64]:
     """Start, end (ns) and trades of the buckets: (slots, 3, 12)."""
     return carray(pointer(block.bounds), (block.capacity, 3, BUCKETS), np.int64)
+
+
+@njit
+def figures_at(block: Block, slot: int) -> int:
+    """Address of one stream's figures."""
+    return int(block.figures + np.int64(slot) * _FIGURES_BYTES)
+
+
+@njit
+def bounds_at(block: Block, slot: int, row: int) -> int:
+    """Address of one row of one stream's bounds: start, end or trades by bucket."""
+    return int(block.bounds + (np.int64(slot) * 3 + row) * _ROW_BYTES)
 
 
 @njit
