@@ -19,6 +19,8 @@ COLUMNS: Final = (
     "key", "minutes", "open", "high", "low", "close", "volume", "notional", "trades", "state", "source", "revision",
     "updated_at",
 )  # fmt: skip
+_VALUES: Final = len(COLUMNS)
+_PART: Final = 50 * CHUNK
 _SECOND_NS: Final = 1_000_000_000
 _ROW: Final = "(" + ",".join("?" * len(COLUMNS)) + ")"
 _REPLACED: Final = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[1:])
@@ -140,10 +142,21 @@ def from_columns(columns: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArr
 
 def _statements(keys: NDArray[np.int64], rows: NDArray[np.void]) -> Iterator[tuple[int, int, list[Any]]]:
     """Parameters for statements of up to `CHUNK` rows: (place of the first row, rows, values)."""
+    # In parts, so that a part's objects are used and freed while they are in the processor's caches.
+    for begin in range(0, len(keys), _PART):
+        part = rows[begin : begin + _PART]
+        flat = _values(keys[begin : begin + _PART], part)
+        for first in range(0, len(part), CHUNK):
+            count = min(CHUNK, len(part) - first)
+            yield begin + first, count, flat[first * _VALUES : (first + count) * _VALUES]
+
+
+def _values(keys: NDArray[np.int64], rows: NDArray[np.void]) -> list[Any]:
+    """The rows' columns as SQLite takes them, row after row."""
     notional = rows["notional"].tolist()
     if np.isnan(rows["notional"]).any():
         notional = [None if value != value else value for value in notional]  # noqa: PLR0124  (NaN is not itself)
-    flat = list(
+    return list(
         chain.from_iterable(
             zip(
                 keys.tolist(),
@@ -163,10 +176,6 @@ def _statements(keys: NDArray[np.int64], rows: NDArray[np.void]) -> Iterator[tup
             )
         )
     )
-    width = len(COLUMNS)
-    for first in range(0, len(keys), CHUNK):
-        count = min(CHUNK, len(keys) - first)
-        yield first, count, flat[first * width : (first + count) * width]
 
 
 def _insert_sql(count: int, conflict: str, table: str = "bar_rows") -> str:

@@ -36,8 +36,9 @@ COMPILING: Final = "compiling the kernels, once after an installation or an upda
 COMPILING_S: Final = 2.0
 """Reading them from disk takes less, so whoever waits longer is told why."""
 
-MAX_TICKS: Final = 524_288
-"""About how many ticks are read at a time when catching up."""
+MAX_TICKS: Final = 131_072
+"""About how many ticks are read at a time when catching up: more do not stay in the caches until every shard has read
+its own."""
 
 
 _MALLOC: Final = ((-3, 32 << 20), (-1, 64 << 20))
