@@ -105,8 +105,13 @@ class Aggregator:
             stream: Of this shard; streams of one symbol must be of one shard.
             calendar: The symbol's sessions.
         """
-        if stream.id not in self:
-            self._state.add(stream, calendar)
+        self.add_streams([(stream, calendar)])
+
+    def add_streams(self, streams: Iterable[tuple[Stream, Calendar]]) -> None:
+        """As `add_stream`, for many at once: a thousand in the time of a few."""
+        fresh = [(stream, calendar) for stream, calendar in streams if stream.id not in self]
+        if fresh:
+            self._state.add(fresh)
             self._header = None
 
     def fold(
@@ -195,6 +200,7 @@ class Aggregator:
         """
         header, body = _opened(snapshot)
         made = cls(header["grace_ns"] if grace_ns is None else grace_ns)
+        known: list[tuple[Stream, Calendar]] = []
         for number, feed, exchange, ticker, kind, domain, extended, name in header["streams"]:
             stream = Stream(number, feed, Symbol(exchange, ticker), FeedKind(kind), domain, extended)
             calendar = calendars(stream)
@@ -204,7 +210,8 @@ class Aggregator:
                     "remove the recovery folder, and they are made anew from the journal"
                 )
                 raise SnapshotError(msg)
-            made.add_stream(stream, calendar)
+            known.append((stream, calendar))
+        made.add_streams(known)
         made._state.load(body, header["grace_ns"])
         return made
 

@@ -1,5 +1,6 @@
 """The arrays of one shard: made, grown, shown to the kernel, and turned to bytes and back."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -74,8 +75,15 @@ class ShardState:
         """How long after its end a bar stays open, ns."""
         return int(self._block["grace"][0])
 
-    def add(self, stream: Stream, calendar: Calendar) -> None:
-        """Make a place for a stream that has none."""
+    def add(self, streams: Iterable[tuple[Stream, Calendar]]) -> None:
+        """Make places for streams that have none."""
+        for stream, calendar in streams:
+            self._add(stream, calendar)
+        ids = self.heads["stream"][1 : len(self.streams) + 1]
+        self.by_id = (np.argsort(ids, kind="stable") + 1).astype(np.uint32)
+        self._locate()
+
+    def _add(self, stream: Stream, calendar: Calendar) -> None:
         self.streams.append(stream)
         self.calendars.append(calendar)
         slot = len(self.streams)
@@ -94,9 +102,6 @@ class ShardState:
         head["calendar"] = self._classes.index(calendar)
         self._newest[slot]["start"] = NEVER
         self.slots[stream.id] = slot
-        place = np.searchsorted(self.heads["stream"][self.by_id], stream.id)
-        self.by_id = np.insert(self.by_id, place, np.uint32(slot))
-        self._locate()
 
     def dump(self) -> bytes:
         """The arrays' bytes, slot by slot in each."""

@@ -146,10 +146,9 @@ class Shard(StatefulBatchLogic[Piece, Made, bytes]):
         return [(own[place], found.get(place, b"")) for place in ids]
 
     def _learn(self, streams: tuple[Stream, ...], shard: int) -> None:
-        for stream in streams[len(self._known) :]:
-            if stream.shard == shard:
-                self._own[stream.id] = stream
-                self._bars.add_stream(stream, self._calendars(stream))
+        own = [stream for stream in streams[len(self._known) :] if stream.shard == shard]
+        self._own.update((stream.id, stream) for stream in own)
+        self._bars.add_streams((stream, self._calendars(stream)) for stream in own)
         self._known = streams
 
 
