@@ -78,3 +78,21 @@ class GapNotes:
                     ledger.end_gap(gap.symbol, gap.start, gap.reason, end)
 
         self._clerk.do(write)
+
+    def lasting(self, lacking: Sequence[tuple[int, int]], now: int) -> None:
+        """Note outages that the ledger does not know: it could not be written when they began (a full disk, a kill).
+
+        Args:
+            lacking: Streams that lack ticks, and since when, ns.
+            now: ns.
+        """
+        streams = self._streams()
+        found = [(streams[stream], since) for stream, since in lacking]
+
+        def write(ledger: Ledger) -> None:
+            known = {(gap.symbol, gap.feed) for gap in ledger.gaps(lasting=True)}
+            for stream, since in found:
+                if (stream.symbol, stream.feed) not in known:
+                    ledger.open_gap(stream.symbol, since, "away", now, stream.feed)
+
+        self._clerk.do(write)

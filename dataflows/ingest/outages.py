@@ -44,9 +44,13 @@ class Outages:
         """Streams that flow."""
         return [stream for stream, since in self._since.items() if since is None]
 
-    def lacking(self) -> list[int]:
-        """Streams that are subscribed and lack ticks."""
-        return [stream for stream, since in self._since.items() if since is not None and stream not in self._dropped]
+    def lacking(self) -> list[tuple[int, int]]:
+        """Streams that are subscribed and lack ticks, and since when, ns."""
+        return [
+            (stream, since)
+            for stream, since in self._since.items()
+            if since is not None and stream not in self._dropped
+        ]
 
     def subscribed(self) -> list[int]:
         """Streams that were subscribed, flowed at some time, and were not dropped."""

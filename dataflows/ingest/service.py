@@ -218,6 +218,7 @@ class Ingest:
         if since:
             change = outages.down(outages.flowing(), since, clock())
             self.gap_notes.outages(change, "away", clock.last)
+            self.gap_notes.lasting(outages.lacking(), clock.last)
         if self._memory.unreported:
             self.gap_notes.lost_trades(list(self._memory.unreported), clock())
             self._memory.unreported.clear()

@@ -15,6 +15,7 @@ from dataflows.ingest import Coalesce
 from dataflows.ingest.alarms import Alarms
 from dataflows.ingest.clerk import Clerk
 from dataflows.ingest.feeds import feed_of, first_subscriptions, make_feeds
+from dataflows.ingest.gap_notes import GapNotes
 from dataflows.ingest.housekeeping import Housekeeping
 from dataflows.ingest.mailbox import Changes, Mailbox
 from dataflows.ingest.memory import recall
@@ -535,3 +536,23 @@ def test_first_symbols_are_symbols_of_their_feeds():
     for name, symbols in FIRST_SYMBOLS.items():
         exchange = {"sim": "SIM", "tradingview": None}.get(name, name.upper())
         assert all(exchange in {None, parse_symbol(text).exchange} for text in symbols)
+
+
+def test_an_outage_that_the_ledger_missed_is_noted_at_the_next_start(tmp_path):
+    """A full disk may take the marks of an outage and not the ledger's rows, or ingest was killed between the two."""
+    streams = [Stream(0, "sim", BTC, FeedKind.TRADES, 0), Stream(1, "sim", ETH, FeedKind.TRADES, 0)]
+    ledger, log = Ledger(tmp_path / "desk.sqlite"), QuietLog()
+    ledger.open_gap(BTC, DAY, "down", DAY + SECOND, "sim")
+    clerk = Clerk(ledger, log)
+    notes = GapNotes(None, clerk, log, lambda: streams)
+    outages = Outages()
+    outages.up([0, 1], DAY - SECOND)
+    outages.down([0, 1], DAY, DAY + SECOND)
+
+    notes.lasting(outages.lacking(), DAY + 5 * SECOND)
+    notes.lasting(outages.lacking(), DAY + 9 * SECOND)
+    clerk.close()
+
+    told = [(gap.symbol, gap.start, gap.reason) for gap in ledger.gaps(lasting=True)]
+    assert sorted(told) == [(BTC, DAY, "down"), (ETH, DAY, "away")], "once each, under the reason it has"
+    ledger.close()
