@@ -8,6 +8,7 @@ of them at each full hour: it writes several times the bytes and slows down as t
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,8 @@ INTERVAL_BITS: Final = 4
 SYMBOL_BITS: Final = 16
 BLOCK_SHIFT: Final = OFFSET_BITS + INTERVAL_BITS + SYMBOL_BITS
 
+_BUSY_PAUSE_S: Final = 0.05
+"""Between two tries to open a file that another process is just making."""
 _WAL_LIMIT_BYTES: Final = 16 << 20
 _WAL_BEHIND_BYTES: Final = 128 << 20
 
@@ -131,13 +134,8 @@ def connect(path: Path, *, read_only: bool, timeout_s: float, cache_mib: int) ->
     Errors are `sqlite3.Error` (see `trouble`) and `DeskError` for a file that is something else.
     """
     if not read_only:
-        db = _open(path.absolute().as_uri() + "?mode=rwc", timeout_s)
-        try:
-            _prepare(db, path)
-            db.execute(f"PRAGMA cache_size = -{cache_mib * 1024}")
-        except BaseException:
-            db.close()
-            raise
+        db = _opened_for_writing(path, timeout_s)
+        db.execute(f"PRAGMA cache_size = -{cache_mib * 1024}")
         return db
     if not path.exists():
         msg = f"there is no bar store at {path} yet; start `pq up`, or name another data folder"
@@ -165,6 +163,24 @@ def connect(path: Path, *, read_only: bool, timeout_s: float, cache_mib: int) ->
 def _open(uri: str, timeout_s: float) -> sqlite3.Connection:
     # Locks of our own keep threads apart, so the check that they are is switched off.
     return sqlite3.connect(uri, uri=True, timeout=timeout_s, isolation_level=None, check_same_thread=False)
+
+
+def _opened_for_writing(path: Path, timeout_s: float) -> sqlite3.Connection:
+    # SQLite waits for a lock by itself, but for the one that turns the write-ahead log on: of two processes that open a
+    # new file in the same moment, one is told at once that it is busy.
+    deadline = time.monotonic() + timeout_s
+    while True:
+        db = _open(path.absolute().as_uri() + "?mode=rwc", timeout_s)
+        try:
+            _prepare(db, path)
+        except BaseException as error:
+            db.close()
+            busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() >= deadline:
+                raise
+            time.sleep(_BUSY_PAUSE_S)
+        else:
+            return db
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:

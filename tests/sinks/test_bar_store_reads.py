@@ -2,6 +2,7 @@
 
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -208,3 +209,24 @@ def test_it_answers_and_has_a_size_and_a_name(bar_store: BarStore, store_address
 
     assert bar_store.size_bytes() >= 0
     assert bar_store.where == store_address.partition("?")[0]
+
+
+def test_a_new_store_may_be_opened_by_many_in_the_same_moment(tmp_path: Path):
+    """SQLite does not wait for the lock that turns its write-ahead log on; `pq up` and an import both make the file."""
+    failures: list[BaseException] = []
+    for turn in range(40):
+        gate = threading.Barrier(4)
+
+        def begin(turn: int = turn, gate: threading.Barrier = gate) -> None:
+            gate.wait()
+            try:
+                open_store(tmp_path / f"{turn}.sqlite").close()
+            except BaseException as error:  # noqa: BLE001
+                failures.append(error)
+
+        threads = [threading.Thread(target=begin) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
