@@ -1,6 +1,7 @@
 """The bars process: `python -m dataflows.bars --data-dir DIR`."""
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -41,8 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     def end(*_: object) -> None:
         stop.set()
         if settling.is_set():
-            # Nothing has been begun that would have to be ended well, and the compiler may need a minute more.
-            raise SystemExit(0)
+            # Nothing has been begun that would have to be ended well, and the compiler may need a minute more. Its
+            # callbacks swallow exceptions raised in them, SystemExit too, so none is raised.
+            os._exit(0)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
