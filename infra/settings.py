@@ -60,6 +60,72 @@ class Simulated(BaseModel):
     """A simulated exchange that already runs elsewhere on this machine."""
 
 
+class Provider(BaseModel):
+    """A provider of history."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = True
+    key: SecretStr | None = None
+    """Its API key or token, where it wants one."""
+    secret: SecretStr | None = None
+    """The second half of the key, where it has two (Alpaca)."""
+    url: str | None = None
+    """Another address than the provider's own: a mirror, or a proxy."""
+    per_minute: int | None = Field(default=None, ge=1)
+    """Weight a minute of your plan, where it is not the free one's."""
+    per_day: int | None = Field(default=None, ge=1)
+    """Weight a day of your plan, where it is not the free one's."""
+
+
+class Providers(BaseModel):
+    """Where history comes from. TradingView and Yahoo are off unless switched on: their terms forbid redistribution."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    simulated: Provider = Provider()
+    binance: Provider = Provider()
+    coinbase: Provider = Provider()
+    kraken: Provider = Provider()
+    okx: Provider = Provider()
+    alpaca: Provider = Provider()
+    massive: Provider = Provider()
+    tradier: Provider = Provider()
+    alpha_vantage: Provider = Provider()
+    tradingview: Provider = Provider(enabled=False)
+    yfinance: Provider = Provider(enabled=False)
+
+
+class Backup(BaseModel):
+    """Where backups go, and how long they stay."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    to: str | None = None
+    """A folder, or `s3://bucket/prefix`; None is `backups` in the data folder."""
+    key: SecretStr | None = None
+    """Encrypts what leaves: a passphrase, or an age public key (`age1...`)."""
+    keep_days: int = Field(default=30, ge=1)
+    keep_months: int = Field(default=12, ge=0)
+    s3_endpoint: str | None = None
+    """Of an S3 that is not Amazon's, with its scheme: `http://127.0.0.1:9000`."""
+    s3_region: str | None = None
+    s3_access_key: SecretStr | None = None
+    s3_secret_key: SecretStr | None = None
+
+
+class Flows(BaseModel):
+    """Prefect's server and the flows that it schedules."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = True
+    port: int = Field(default=4200, ge=1, le=65_535)
+    """Of the server and its UI, on 127.0.0.1."""
+    at_once: int = Field(default=2, ge=1, le=16)
+    """Flow runs at a time; each is a process of about 150 MB."""
+
+
 class Settings(BaseSettings):
     """Everything that can be set. An unknown key or a value of another type is an error, never ignored."""
 
@@ -105,6 +171,16 @@ class Settings(BaseSettings):
     """Disk space below which an alarm is raised and the oldest consumed days of the journal go."""
     journal_durable: bool = False
     """Whether each journal row is forced to the disk (safe against power loss, and slower)."""
+
+    providers: Providers = Providers()
+    provider_order: dict[str, list[str]] = {}
+    """Providers to try, in order, by asset class (`crypto`, `stock`, `fx`, `future`, `index`) or exchange."""
+    cross_check_percent: float = Field(default=0.1, gt=0)
+    """Two providers' bars that differ by more are a finding."""
+    archive_to: str | None = None
+    """Folder or `s3://bucket/prefix` of the Parquet archive; None is `archive` in the data folder."""
+    backup: Backup = Backup()
+    flows: Flows = Flows()
 
     metrics_port: int = Field(default=9461, ge=0, le=65_533)
     """Prometheus on 127.0.0.1: the supervisor here, ingest on the next port, bars on the one after; 0 serves none."""
@@ -170,7 +246,14 @@ class Settings(BaseSettings):
 
     def secrets(self) -> list[str]:
         """Every secret in these settings, for the log to black out."""
-        held = [self.redis_url, self.mongodb_uri, self.tradingview.token, *self.notify]
+        backup = self.backup
+        held = [
+            *(self.redis_url, self.mongodb_uri, self.tradingview.token, *self.notify),
+            *(backup.key, backup.s3_access_key, backup.s3_secret_key),
+        ]
+        for name in Providers.model_fields:
+            provider: Provider = getattr(self.providers, name)
+            held += [provider.key, provider.secret]
         return [secret.get_secret_value() for secret in held if secret is not None]
 
     @classmethod

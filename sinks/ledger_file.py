@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 from urllib.parse import quote
 
 from market.errors import DeskError
@@ -16,7 +16,7 @@ VERSION: Final = 1
 BUSY_S: Final = 10.0
 """How long to wait for another process's transaction. All of ours take milliseconds."""
 
-SCHEMA: Final = """
+_DESK: Final = """
 CREATE TABLE gaps(
   id INTEGER PRIMARY KEY AUTOINCREMENT, exchange TEXT NOT NULL, ticker TEXT NOT NULL, start INTEGER NOT NULL,
   end INTEGER, reason TEXT NOT NULL, state TEXT NOT NULL, healed_by TEXT, noticed_at INTEGER NOT NULL,
@@ -54,6 +54,9 @@ _CANNOT_WRITE = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sql
 class LedgerFile:
     """A connection to the ledger; may be used from several threads, one transaction at a time."""
 
+    SCHEMA: ClassVar[str] = _DESK
+    """What a new file is made with."""
+
     def __init__(self, path: Path) -> None:
         """Open the ledger, making it if it is not there. One that may not be written can still be read.
 
@@ -62,6 +65,7 @@ class LedgerFile:
         """
         self.path = path
         self._guard = threading.RLock()
+        self._read_only = False
         try:
             self._connection = self._open()
         except sqlite3.Error as error:
@@ -156,7 +160,7 @@ class LedgerFile:
         aside.unlink(missing_ok=True)
         try:
             with closing(sqlite3.connect(aside, isolation_level=None)) as connection:
-                connection.executescript(SCHEMA)
+                connection.executescript(self.SCHEMA)
                 connection.execute(f"PRAGMA user_version={VERSION}")
                 connection.execute("PRAGMA journal_mode=WAL")
             with suppress(FileExistsError):
@@ -166,6 +170,7 @@ class LedgerFile:
 
     def _open_to_read(self) -> sqlite3.Connection:
         """On a read-only disk SQLite can make no index of a log beside the file, so the file is taken as it is."""
+        self._read_only = True
         address = f"file:{quote(str(self.path))}?mode=ro&immutable=1"
         connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA user_version")

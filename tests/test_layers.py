@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 HOUSE = Path(__file__).resolve().parent.parent
-PACKAGES = ("market", "operators", "sources", "sinks", "dataflows", "infra", "pocketquant")
+PACKAGES = ("market", "operators", "sources", "sinks", "dataflows", "history", "flows", "infra", "pocketquant")
 MODULES = sorted(
     ".".join(file.relative_to(HOUSE).with_suffix("").parts).removesuffix(".__init__")
     for package in PACKAGES

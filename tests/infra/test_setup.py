@@ -65,4 +65,4 @@ def test_locks_are_hashed_and_name_no_host():
     for lock in HOUSE.glob("requirements*.lock"):
         text = lock.read_text()
         assert "--hash=sha256:" in text
-        assert "http" not in text
+        assert "://" not in text

@@ -1,0 +1,1 @@
+"""The core of everything that moves history: plain functions that `pq` calls and flows wrap; nothing of Prefect."""

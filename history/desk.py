@@ -1,0 +1,79 @@
+"""A desk as the core of history sees it: its settings, and its files and servers, opened when they are first wanted."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Self
+
+from infra.folders import Folders
+from infra.settings import Settings
+from sinks.bar_store import BarStore, open_store
+from sinks.ledger import Ledger
+
+
+class HistoryDesk:
+    """What the functions of `history` are given. May be used by several threads; closed once, at the end."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        now_ns: Callable[[], int] = time.time_ns,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Nothing is opened yet.
+
+        Args:
+            settings: Of the desk.
+            now_ns: The clock; nothing below reads another.
+            sleep: Waits, between retries and for the pace.
+        """
+        self.settings = settings
+        self.now_ns = now_ns
+        self.sleep = sleep
+        self._guard = threading.RLock()
+        self._open = ExitStack()
+        self._store: BarStore | None = None
+        self._ledger: Ledger | None = None
+
+    @property
+    def folders(self) -> Folders:
+        """Paths of the data folder."""
+        return self.settings.folders
+
+    @property
+    def store(self) -> BarStore:
+        """The bar store.
+
+        Raises:
+            DeskError: It cannot be opened.
+            StoreAway: It does not answer.
+        """
+        with self._guard:
+            if self._store is None:
+                self.folders.create()
+                self._store = open_store(self.settings.store)
+                self._open.callback(self._store.close)
+            return self._store
+
+    @property
+    def ledger(self) -> Ledger:
+        """Gaps, rejects, subscriptions, alerts."""
+        with self._guard:
+            if self._ledger is None:
+                self.folders.create()
+                self._ledger = self._open.enter_context(Ledger(self.folders.desk))
+            return self._ledger
+
+    def close(self) -> None:
+        """Close what was opened. Can be called twice."""
+        with self._guard:
+            self._open.close()
+            self._store = self._ledger = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""Providers of history: one file each, all behind the port in `provider`."""
