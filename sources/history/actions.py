@@ -1,0 +1,97 @@
+"""What a provider of corporate actions promises, and which ones there are."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
+from importlib import import_module
+from typing import Final, Protocol
+
+from market.actions import Action, ActionKind
+from market.errors import DeskError
+from market.symbols import Symbol
+from sources.history.provider import BadAnswer, Means
+
+ACTIONS_PROVIDERS: Final = {
+    "massive": "sources.history.massive_actions:MassiveActions",
+    "alpaca": "sources.history.alpaca_actions:AlpacaActions",
+    "alpha_vantage": "sources.history.alpha_vantage_actions:AlphaVantageActions",
+    "yfinance": "sources.history.yfinance_actions:YFinanceActions",
+}
+"""Where the class of each is, by the provider's name. The simulated exchange has none: nothing there splits or pays."""
+
+
+class ActionsProvider(Protocol):
+    """One source of splits and dividends. Not thread-safe: each worker makes its own."""
+
+    name: str
+    """As in settings and in an action's `source`."""
+
+    def actions(self, symbol: Symbol, start: date, end: date) -> Iterator[Action]:
+        """Splits and cash dividends of one symbol, by date, lazily.
+
+        There is at most one split a date, and one dividend a date and currency: a regular and a special one of the same
+        day are added up. Amounts are for the shares of that date, never adjusted for later splits. What changes the
+        share into something else (mergers, spin-offs, renamings) is left out: its price is another instrument's.
+
+        Args:
+            symbol: The share.
+            start: Actions whose ex-date is this day or later, ...
+            end: ... and before this one. It may lie in the future: what is declared is known ahead.
+
+        Raises:
+            NotOffered: It has no such symbol, or none of its class.
+            ProviderError: As its classes say.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+def make_actions_provider(
+    name: str, means: Means, *, key: str | None = None, secret: str | None = None, url: str | None = None
+) -> ActionsProvider:
+    """The provider of that name.
+
+    Args:
+        name: One of `ACTIONS_PROVIDERS`.
+        means: What it is given to work with.
+        key: Its API key; None if the setting is missing.
+        secret: Second half of the key, where it has two.
+        url: Another address than its own.
+
+    Raises:
+        NoKey: It wants a key and there is none; the text names the variable.
+        DeskError: There is no provider of that name, or it is not installed.
+    """
+    place = ACTIONS_PROVIDERS.get(name)
+    if place is None:
+        msg = f"provider {name!r} has no corporate actions; those that have are {' '.join(ACTIONS_PROVIDERS)}"
+        raise DeskError(msg)
+    module, _, class_name = place.partition(":")
+    provider: ActionsProvider = getattr(import_module(module), class_name)(means, key=key, secret=secret, url=url)
+    return provider
+
+
+def one_a_day(actions: Iterable[Action]) -> Sequence[Action]:
+    """Actions of one symbol by date, dividends of a date and currency added up, a split told twice taken once.
+
+    Raises:
+        BadAnswer: One date has two splits of different ratios: which of them happened cannot be known.
+    """
+    merged: dict[tuple[date, ActionKind, str], Action] = {}
+    for action in sorted(actions):
+        place = (action.date, action.kind, action.currency)
+        before = merged.get(place)
+        if before is None:
+            merged[place] = action
+        elif action.kind is ActionKind.DIVIDEND:
+            total = before.value + action.value
+            merged[place] = Action(action.symbol, action.date, action.kind, total, action.currency, action.source)
+        elif before.value != action.value:
+            msg = (
+                f"{action.source} has two splits of {action.symbol} on {action.date}, {before.value:g} and "
+                f"{action.value:g} for 1; none is taken: import the right one from a file"
+            )
+            raise BadAnswer(msg)
+    return sorted(merged.values())
