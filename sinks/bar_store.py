@@ -204,6 +204,13 @@ class BarStore(Protocol):
         """Every altered, missing or reordered row of every writer's log; empty if all is as it was written."""
         ...
 
+    def forget(self, symbol: Symbol) -> int:
+        """Remove the bars of a symbol at every interval, with all their versions; returns how many were shown.
+
+        The log keeps its rows: it is a chain, and a chain has no holes. Whatever writes the symbol again begins anew.
+        """
+        ...
+
     def size_bytes(self) -> int:
         """What the store occupies on its disk."""
         ...

@@ -168,6 +168,21 @@ class MongoBars:
             names = mongo_log.writers(self._database)
             return [finding for name in names for finding in mongo_log.check(self._database, name)]
 
+    @_unless_forked
+    def forget(self, symbol: Symbol) -> int:
+        """See `BarStore.forget`."""
+        if self._read_only:
+            msg = f"bar store {self._where} was opened to be read only; nothing can be removed from it"
+            raise DeskError(msg)
+        with self._lock, trouble(self._where):
+            # Logged rows that a crash kept from the bars are brought in first, or the next write would bring them back.
+            for writer in mongo_log.writers(self._database):
+                end = mongo_log.head(self._database, writer)
+                self._complete_bars(writer, end)
+                mongo_log.note_head(self._database, writer, end, end.last_seq)
+            query = {"exchange": symbol.exchange, "symbol": symbol.ticker}
+            return int(self._database.bars.delete_many(query).deleted_count)
+
     def size_bytes(self) -> int:
         """What the server says that the database occupies."""
         with trouble(self._where):

@@ -145,6 +145,14 @@ class SqliteBars:
         with self._reading() as db:
             return [finding for name in sqlite_log.writers(db) for finding in sqlite_log.check(db, name)]
 
+    def forget(self, symbol: Symbol) -> int:
+        """See `BarStore.forget`."""
+        if self._read_only:
+            msg = f"bar store {self._path} was opened to be read only; nothing can be removed from it"
+            raise DeskError(msg)
+        with self._lock, trouble(self._path), self._transaction(self._db):
+            return sqlite_reads.forget(self._db, symbol)
+
     def size_bytes(self) -> int:
         """Size of the file and of its write-ahead log."""
         wal = self._path.with_name(self._path.name + "-wal")

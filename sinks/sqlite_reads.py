@@ -88,6 +88,22 @@ def series(db: sqlite3.Connection) -> list[Series]:
     ]
 
 
+def forget(db: sqlite3.Connection, symbol: Symbol) -> int:
+    """See `BarStore.forget`; within a transaction. The blocks stay known: other processes count on them."""
+    row = db.execute("SELECT id FROM symbols WHERE exchange = ? AND symbol = ?", symbol).fetchone()
+    if row is None:
+        return 0
+    span = {"first": int(row[0]) << INTERVAL_BITS, "last": (int(row[0]) << INTERVAL_BITS) + len(Interval) - 1}
+    removed = 0
+    blocks = db.execute("SELECT hour, series FROM blocks WHERE series BETWEEN :first AND :last", span).fetchall()
+    for hour, series in blocks:
+        low = (hour << BLOCK_SHIFT) + (series << OFFSET_BITS)
+        bounds = (low, low + (1 << OFFSET_BITS))
+        removed += db.execute("DELETE FROM bar_rows WHERE key >= ? AND key < ?", bounds).rowcount
+        db.execute("DELETE FROM superseded WHERE key >= ? AND key < ?", bounds)
+    return removed
+
+
 def _shown(db: sqlite3.Connection, path: Path, bounds: dict[str, Any], wanted: set[BarState]) -> NDArray[np.void]:
     source = f"{_RUNS.format(table='bar_rows')} WHERE {_states(wanted)} {_NEWEST} LIMIT :limit"
     if _many(db, bounds):
