@@ -85,8 +85,8 @@ class TokenBucket:
         return max(0.0, -self._tokens / self._per_second)
 
 
-def retry_after_s(header: str | None, now_ns: int) -> float | None:
-    """Seconds that a Retry-After header asks for: a number, or a date. None without a readable one.
+def retry_after_s(header: str | None, now_ns: int, longest_s: float = RETRY_AFTER_MAX_S) -> float | None:
+    """Seconds that a Retry-After header asks for, at most `longest_s`: a number, or a date. None if it is not readable.
 
     >>> retry_after_s("30", 0), retry_after_s("Thu, 01 Jan 1970 00:01:00 GMT", 10 * 10**9), retry_after_s("soon", 0)
     (30.0, 50.0, None)
@@ -95,7 +95,7 @@ def retry_after_s(header: str | None, now_ns: int) -> float | None:
         return None
     text = header.strip()
     if text.isdecimal():
-        return min(float(text), RETRY_AFTER_MAX_S)
+        return min(float(text), longest_s)
     try:
         moment = parsedate_to_datetime(text)
     except ValueError:
@@ -103,4 +103,4 @@ def retry_after_s(header: str | None, now_ns: int) -> float | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     wait = (moment - datetime.fromtimestamp(now_ns / 1e9, UTC)).total_seconds()
-    return min(max(wait, 0.0), RETRY_AFTER_MAX_S)
+    return min(max(wait, 0.0), longest_s)
