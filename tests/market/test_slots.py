@@ -1,5 +1,6 @@
 """The bars that a calendar has room for are those that its own rule, minute by minute, finds."""
 
+import doctest
 from datetime import UTC, datetime
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import market.slots
 from market.intervals import INTERVALS, MINUTE_NS, Interval
 from market.sessions import calendar
 from market.slots import slots, slots_a_day
@@ -76,3 +78,7 @@ def test_bars_a_day_are_an_average():
     assert slots_a_day(calendar("XNYS"), Interval.M1) == pytest.approx(252 * 390 / 365.25, rel=0.01)
     assert slots_a_day(calendar("XNYS"), Interval.D1) == pytest.approx(252 / 365.25, rel=0.01)
     assert slots_a_day(calendar("24/7"), Interval.W1) == pytest.approx(1 / 7)
+
+
+def test_its_examples_are_true():
+    assert doctest.testmod(market.slots).failed == 0
