@@ -1,15 +1,10 @@
 """Slots: the bars that a calendar has room for, whether or not anything traded in them."""
 
-from typing import Final
-
 import numpy as np
 from numpy.typing import NDArray
 
 from market.intervals import MINUTE_NS, MINUTES, Interval
 from market.sessions import Calendar
-
-_WEEK_DAYS: Final = 7
-_MONTH_DAYS: Final = 30
 
 
 def slots(calendar: Calendar, interval: Interval, start: int, end: int) -> NDArray[np.int64]:
@@ -37,21 +32,6 @@ def slots(calendar: Calendar, interval: Interval, start: int, end: int) -> NDArr
     bounds = _within(calendar, interval, first, last) if interval.intraday else _groups(calendar, interval)
     kept = bounds[(bounds[:, 0] >= first) & (bounds[:, 0] < last)]
     return np.asarray(kept * MINUTE_NS)
-
-
-def slots_a_day(calendar: Calendar, interval: Interval) -> float:
-    """Bars per day of 24 hours, on average over the whole calendar: what the size of a request is reckoned by.
-
-    >>> from market.sessions import calendar
-    >>> slots_a_day(calendar("24/7"), Interval.H1)
-    24.0
-    """
-    days = (int(calendar.close[-1]) - int(calendar.open[0])) / 1440
-    if interval.intraday:
-        return float((calendar.close - calendar.open).sum()) / MINUTES[interval] / days
-    if interval is Interval.D1:
-        return len(np.unique(calendar.day)) / days
-    return 1 / (_WEEK_DAYS if interval is Interval.W1 else _MONTH_DAYS)
 
 
 def _within(calendar: Calendar, interval: Interval, first: int, last: int) -> NDArray[np.int64]:

@@ -14,9 +14,6 @@ from sinks.history_book import HistoryBook
 
 _SQLITE: Final = "sqlite"
 
-Span = tuple[int, int]
-"""`[start, end)` in ns: all bars that start in it."""
-
 
 class Chunk(NamedTuple):
     """One span of one series that was fetched."""
@@ -134,22 +131,6 @@ class ChunkBook(HistoryBook):
 def store_key(store: BarStore) -> str:
     """A store's name in the book: a server's address, or a word for the file, so that a data folder may be moved."""
     return store.where if "://" in store.where else _SQLITE
-
-
-def subtract(wanted: Span, recorded: list[Span]) -> list[Span]:
-    """What of a span is left, in order, when others are taken from it.
-
-    >>> subtract((0, 10), [(2, 4), (3, 5), (9, 12)])
-    [(0, 2), (5, 9)]
-    """
-    left, begin = [], wanted[0]
-    for start, end in sorted(recorded):
-        if start > begin and begin < wanted[1]:
-            left.append((begin, min(start, wanted[1])))
-        begin = max(begin, end)
-    if begin < wanted[1]:
-        left.append((begin, wanted[1]))
-    return left
 
 
 def _joined(chunk: Chunk, rows: list[tuple[int, int, int, int]]) -> Chunk:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import market.slots
 from market.intervals import INTERVALS, MINUTE_NS, Interval
 from market.sessions import calendar
-from market.slots import slots, slots_a_day
+from market.slots import slots
 
 
 def ns(text):
@@ -69,15 +69,6 @@ def test_a_day_after_thanksgiving_is_short():
 def test_an_empty_span_has_none():
     assert slots(calendar("24/7"), Interval.M1, 60, 60).shape == (0, 2)
     assert slots(calendar("XNYS"), Interval.H1, ns("2026-01-03"), ns("2026-01-05")).shape == (0, 2)
-
-
-def test_bars_a_day_are_an_average():
-    """252 sessions of 390 minutes in 365.25 days, give or take the half days."""
-    assert slots_a_day(calendar("24/7"), Interval.M1) == 1440
-    assert slots_a_day(calendar("24/7"), Interval.D1) == 1
-    assert slots_a_day(calendar("XNYS"), Interval.M1) == pytest.approx(252 * 390 / 365.25, rel=0.01)
-    assert slots_a_day(calendar("XNYS"), Interval.D1) == pytest.approx(252 / 365.25, rel=0.01)
-    assert slots_a_day(calendar("24/7"), Interval.W1) == pytest.approx(1 / 7)
 
 
 def test_its_examples_are_true():

@@ -1,16 +1,11 @@
 """What was fetched is known for as long as the store holds it, and no longer."""
 
-import doctest
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from stored_bars import SYMBOLS, bar, batch
 
-import sinks.chunk_book
 from market.intervals import Interval
 from sinks.bar_store import open_store
-from sinks.chunk_book import Chunk, ChunkBook, subtract
+from sinks.chunk_book import Chunk, ChunkBook
 from sinks.sync_book import SyncBook
 
 BTC, ETH = SYMBOLS[:2]
@@ -128,28 +123,9 @@ def test_a_span_that_is_forgotten_will_be_fetched_again_and_no_more_than_that(bo
     assert book.chunks(bar_store, BTC, M1) == book.chunks(bar_store, BTC, H1) == []
 
 
-spans = st.tuples(st.integers(0, 40), st.integers(0, 40)).map(sorted).map(tuple)
-
-
-@given(spans, st.lists(spans, max_size=6))
-def test_what_is_left_of_a_span_is_what_no_other_covers(wanted, recorded):
-    """Point by point."""
-    left = subtract(wanted, recorded)
-
-    points = [point for start, end in left for point in range(start, end)]
-    assert points == sorted(
-        point for point in range(*wanted) if not any(start <= point < end for start, end in recorded)
-    )
-    assert all(start < end for start, end in left)
-
-
 def test_the_file_is_that_of_all_books(tmp_path):
     """Two books in one file, whichever is opened first."""
     path = tmp_path / "history.sqlite"
     with SyncBook(path) as first, ChunkBook(path) as second:
         assert first.statuses(0) == []
         assert second.read("SELECT count(*) FROM chunks") == [(0,)]
-
-
-def test_its_examples_are_true():
-    assert doctest.testmod(sinks.chunk_book).failed == 0
