@@ -4,12 +4,19 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Self
+from typing import Any, Protocol, Self, TypeVar
 
 from infra.folders import Folders
 from infra.settings import Settings
 from sinks.bar_store import BarStore, open_store
 from sinks.ledger import Ledger
+
+
+class _Closed(Protocol):
+    def close(self) -> None: ...
+
+
+Kept = TypeVar("Kept", bound=_Closed)
 
 
 class HistoryDesk:
@@ -36,6 +43,7 @@ class HistoryDesk:
         self._open = ExitStack()
         self._store: BarStore | None = None
         self._ledger: Ledger | None = None
+        self._kept: dict[type[Any], Any] = {}
 
     @property
     def folders(self) -> Folders:
@@ -66,10 +74,21 @@ class HistoryDesk:
                 self._ledger = self._open.enter_context(Ledger(self.folders.desk))
             return self._ledger
 
+    def keep(self, kind: type[Kept], make: Callable[[], Kept]) -> Kept:
+        """The desk's one object of a kind: made when first wanted, shared by all threads, closed with the desk."""
+        with self._guard:
+            if kind not in self._kept:
+                made = make()
+                self._kept[kind] = made
+                self._open.callback(made.close)
+            found: Kept = self._kept[kind]
+            return found
+
     def close(self) -> None:
         """Close what was opened. Can be called twice."""
         with self._guard:
             self._open.close()
+            self._kept.clear()
             self._store = self._ledger = None
 
     def __enter__(self) -> Self:
