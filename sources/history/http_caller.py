@@ -8,7 +8,7 @@ in quotes do, so that a price becomes a float once, where its row is built (`sou
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
 from random import Random
@@ -25,6 +25,7 @@ from sources.history.provider import (
     ProviderError,
     QuotaSpent,
 )
+from sources.history.request import moment_text
 from sources.pacing import retry_after_s
 
 TRIES: Final = 5
@@ -86,7 +87,8 @@ class Busy(Exception):  # noqa: N818  # What a judge says; it never leaves this 
 
 
 Judge = Callable[[Answer], ProviderError | Busy | None]
-"""Reads one answer, good ones too, and returns what is wrong with it; `None` leaves it to the status."""
+"""Reads one answer, good ones too, and returns what is wrong with it; `None` leaves it to the status. What it calls
+`ProviderAway` is tried again, as a server's error is; any other error of ours is raised at once."""
 
 
 class HttpCaller:
@@ -180,7 +182,7 @@ class HttpCaller:
             raise BadAnswer(self._clean(msg)) from error
         except Busy as error:
             until = self._means.now_ns() + int((PATIENCE_S if error.wait_s is None else error.wait_s) * _SECOND_NS)
-            msg = f"{self.name} allows no call before {_shown_time(until)}: {error}; try then, or name another provider"
+            msg = f"{self.name} allows no call before {moment_text(until)}: {error}; try then, or name another provider"
             raise QuotaSpent(self._clean(msg), until) from error
         raise AssertionError  # The loop returns or raises.
 
@@ -215,6 +217,8 @@ class HttpCaller:
         wrong = self._judge(answer)
         if isinstance(wrong, Busy) and wrong.wait_s is None:
             wrong.wait_s = self._retry_after(answer)
+        if isinstance(wrong, ProviderAway):
+            raise _Failed(str(wrong))
         if wrong is not None:
             raise wrong
         if not answer.ok:
@@ -322,11 +326,6 @@ def _slower(now_ns: int, date: str | None) -> int:
         moment = moment.replace(tzinfo=UTC)
     theirs = int(moment.timestamp()) * _SECOND_NS
     return min(now_ns, theirs) if abs(now_ns - theirs) < _CREDIBLE_S * _SECOND_NS else now_ns
-
-
-def _shown_time(time_ns: int) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_ns // 1000)
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _address(name: str, url: str) -> str:
