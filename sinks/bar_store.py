@@ -193,6 +193,10 @@ class BarStore(Protocol):
         """Logged rows with a place above `after`, in order; of all writers one after the other if none is named."""
         ...
 
+    def writers(self) -> list[str]:
+        """Everyone who has a log, by name."""
+        ...
+
     def head(self, writer: str) -> tuple[int, str]:
         """Place of the last row in the writer's log, and the hash (hex) of the chain up to it; 0 and "" if empty.
 

@@ -144,9 +144,7 @@ class MongoBars:
 
     def revisions(self, writer: str | None = None, after: int = 0) -> Iterator[Logged]:
         """See `BarStore.revisions`."""
-        with trouble(self._where):
-            names = mongo_log.writers(self._database) if writer is None else [writer]
-        for name in names:
+        for name in self.writers() if writer is None else [writer]:
             seq = after
             while True:
                 with trouble(self._where):
@@ -155,6 +153,11 @@ class MongoBars:
                     break
                 yield part
                 seq = int(part.seqs[-1])
+
+    def writers(self) -> list[str]:
+        """See `BarStore.writers`."""
+        with trouble(self._where):
+            return mongo_log.writers(self._database)
 
     def head(self, writer: str) -> tuple[int, str]:
         """See `BarStore.head`."""

@@ -124,7 +124,7 @@ class SqliteBars:
 
     def revisions(self, writer: str | None = None, after: int = 0) -> Iterator[Logged]:
         """See `BarStore.revisions`."""
-        for name in self._writers() if writer is None else [writer]:
+        for name in self.writers() if writer is None else [writer]:
             seq = after
             while True:
                 with self._reading() as db:
@@ -133,6 +133,11 @@ class SqliteBars:
                     break
                 yield part
                 seq = int(part.seqs[-1])
+
+    def writers(self) -> list[str]:
+        """See `BarStore.writers`."""
+        with self._reading() as db:
+            return sqlite_log.writers(db)
 
     def head(self, writer: str) -> tuple[int, str]:
         """See `BarStore.head`."""
@@ -274,10 +279,6 @@ class SqliteBars:
 
     def _new_blocks(self, blocks: NDArray[np.int64]) -> list[int]:
         return sorted(set(np.unique(blocks).tolist()) - self._blocks)
-
-    def _writers(self) -> list[str]:
-        with self._reading() as db:
-            return sqlite_log.writers(db)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

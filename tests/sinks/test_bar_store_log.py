@@ -169,3 +169,12 @@ def test_limits_bounds_states_and_order_hold_for_then(bar_store: BarStore):
     assert shown(bar_store, states=[PARTIAL], **then) == []
     assert shown(bar_store, states=[PARTIAL], as_of=noon, columns=["close"]) == [(1.0,)]
     assert shown(bar_store, start=BEGIN_NS + MINUTE_NS, end=BEGIN_NS + 3 * MINUTE_NS, **then) == [(1.0,), (2.0,)]
+
+
+def test_a_store_names_those_who_wrote_to_it(bar_store: BarStore):
+    """Whoever copies what has changed asks each log for its end."""
+    assert bar_store.writers() == []
+    imported(bar_store, bar(0), writer="sync")
+    live(bar_store, bar(1), upto=1)
+
+    assert bar_store.writers() == ["bars", "sync"]
