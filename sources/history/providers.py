@@ -41,7 +41,7 @@ def terms_of(name: str) -> Terms:
     Raises:
         DeskError: There is no such provider.
     """
-    return cast(Terms, _class(name).terms)
+    return cast("Terms", _class(name).terms)
 
 
 def missing(name: str, *, key: str | None = None, secret: str | None = None, url: str | None = None) -> str | None:
@@ -86,7 +86,7 @@ def make_provider(
         if value and not (value.isascii() and value.isprintable()):
             msg = f"the {what} of provider {name} holds characters that no key has; set it again"
             raise DeskError(msg)
-    return cast(Provider, _class(name)(means, key=key, secret=secret, url=url))
+    return cast("Provider", _class(name)(means, key=key, secret=secret, url=url))
 
 
 def _listing(name: str) -> Listing:
