@@ -175,6 +175,6 @@ def test_a_store_names_those_who_wrote_to_it(bar_store: BarStore):
     """Whoever copies what has changed asks each log for its end."""
     assert bar_store.writers() == []
     imported(bar_store, bar(0), writer="sync")
-    live(bar_store, bar(1), upto=1)
+    live(bar_store, bar(1), upto=2)
 
     assert bar_store.writers() == ["bars", "sync"]
