@@ -1,9 +1,12 @@
 """A desk on disk whose clock is turned by hand, for the tests of history."""
 
 import pytest
+from servers.mongo import mongo_address, mongo_jars, mongo_uri
 
 from history.desk import HistoryDesk
 from infra.settings import load_settings
+
+__all__ = ["mongo_address", "mongo_jars", "mongo_uri"]
 
 NOON = 1_767_355_200 * 10**9
 """2026-01-02T12:00:00Z, a Friday."""
