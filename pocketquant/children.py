@@ -59,6 +59,8 @@ class ChildSpec:
     stop_s: float = 10.0
     """Between SIGTERM and SIGKILL."""
     environ: dict[str, str] = field(default_factory=dict)
+    stands_on: str | None = None
+    """Child without which this one is of no use: it is started only while that one runs, and anew when that one was."""
 
 
 class Child:
@@ -80,6 +82,8 @@ class Child:
         self.failures = 0
         self.forced = False
         """Whether SIGKILL was needed to end it."""
+        self.stood_on: int | None = None
+        """Pid of the child it stands on, as it was at the start of this one."""
         self._log = log
         self._backoff = backoff
         self._rng = rng
@@ -90,6 +94,7 @@ class Child:
         self._first: float | None = None
         self._started = 0.0
         self._next = 0.0
+        self._kill_at = float("inf")
 
     @property
     def name(self) -> str:
@@ -137,6 +142,9 @@ class Child:
             self.state = "running"
         elif self.state == "running" and now - self._started >= self._backoff.stable_s:
             self.failures = 0
+        elif self.state == "stopping" and now >= self._kill_at:
+            self._kill_at = float("inf")
+            self._kill_group()
         if self.state == "backoff" and now >= self._next:
             self.restarts += 1
             self.start(now)
@@ -161,10 +169,20 @@ class Child:
         if self._process is not None:
             self._process.terminate()
 
+    def renew(self, now: float) -> None:
+        """End it, by SIGKILL after its time, so that it can be started anew; that is a restart, and no failure."""
+        self._kill_at = now + self.spec.stop_s
+        self.restarts += 1
+        self.terminate()
+
     def kill(self) -> None:
         """End it at once, and what it started."""
         if self._process is not None:
             self.forced = True
+            self._kill_group()
+
+    def _kill_group(self) -> None:
+        if self._process is not None:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 

@@ -14,7 +14,9 @@ from market.errors import DeskError
 from pocketquant.hold import holder
 from pocketquant.output import printable
 
-PROCESSES: Final = ("redis", "simulated", "ingest", "bars")
+PROCESSES: Final = ("redis", "simulated", "ingest", "bars", "prefect", "flows")
+OPTIONAL: Final = frozenset({"simulated", "prefect", "flows"})
+"""Listed only where they run: not every desk has them."""
 
 STALE_S: Final = 10.0
 """A running process whose status is older than this hangs."""
@@ -33,8 +35,9 @@ def gather(settings: Settings, *, now_ns: int | None = None, alerts: int = 20) -
     now = time.time_ns() if now_ns is None else now_ns
     folders = settings.folders
     supervisor = _supervisor(folders, now)
-    ingest, bars = (read_status(folders.status_file(name)) or {} for name in ("ingest", "bars"))
-    processes = _processes(folders, supervisor, {"ingest": ingest, "bars": bars}, now)
+    reports = {name: read_status(folders.status_file(name)) or {} for name in ("ingest", "bars", "prefect", "flows")}
+    ingest, bars = reports["ingest"], reports["bars"]
+    processes = _processes(folders, supervisor, reports, now)
     running = {entry["name"] for entry in processes if entry["state"] in {"running", "starting"}}
     return {
         "data_dir": str(folders.data_dir),
@@ -45,6 +48,7 @@ def gather(settings: Settings, *, now_ns: int | None = None, alerts: int = 20) -
         "journal": _journal(folders, ingest if "ingest" in running else {}),
         "store": _store(settings, bars, up="bars" in running),
         "redis": redis_state(settings),
+        "flows": _flows(reports["prefect"], reports["flows"]) if "prefect" in running else None,
         "alerts": _alerts(folders, alerts),
     }
 
@@ -94,7 +98,7 @@ def _processes(folders: Folders, supervisor: Document | None, reports: dict[str,
         age = _since(status.get("written_ns"), now)
         # In a container it has the pid of another world, which then exists in this one too, as 1 always does.
         fresh = age is not None and age <= STALE_S and alive(status.get("pid") or 0)
-        if name == "simulated" and not fresh:
+        if name in OPTIONAL and not fresh:
             continue
         state = "running" if fresh else "stopped"
         pid = status.get("pid") if fresh else None
@@ -149,6 +153,16 @@ def _store(settings: Settings, bars: Document, *, up: bool) -> Document:
         "preparing": bars.get("preparing", "") if up else "",
         "retries": reported.get("retries", 0),
         "last_error": reported.get("last_error"),
+    }
+
+
+def _flows(prefect: Document, flows: Document) -> Document:
+    """Where the UI of the flows is, and what they do."""
+    port, wanted = prefect.get("port"), prefect.get("wanted_port")
+    return {
+        "ui": prefect.get("url"),
+        "note": f"port {wanted} is in use; flows.port sets another" if port != wanted else None,
+        "running": flows.get("running", []),
     }
 
 

@@ -2,6 +2,7 @@
 
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -10,8 +11,9 @@ from infra.settings import Settings
 from infra.status import read_status
 from pocketquant.children import ChildSpec
 
-STOP_ORDER: Final = ("ingest", "simulated", "bars", "redis")
-"""What writes stops first; bars then reads the rest and flushes, while Redis is still there for it."""
+STOP_ORDER: Final = ("flows", "prefect", "ingest", "simulated", "bars", "redis")
+"""What writes stops first; bars then reads the rest and flushes, while Redis is still there for it. The flows go before
+the server that they report to: without it they would wait for it in vain."""
 
 
 def specs(settings: Settings, feeds: list[str], config: Path | None) -> list[ChildSpec]:
@@ -47,7 +49,27 @@ def specs(settings: Settings, feeds: list[str], config: Path | None) -> list[Chi
         # Bars may have much to drain into a slow store before it can end.
         _ours("bars", "dataflows.bars", settings, common, environ, stop_s=25.0),
     ]
-    return children
+    return children + (_flows(settings, common, environ) if settings.flows.enabled else [])
+
+
+def _flows(settings: Settings, common: list[str], environ: dict[str, str]) -> list[ChildSpec]:
+    """Prefect's server, and what runs the flows: a desk of which these are away ingests, builds bars and answers."""
+    port = settings.flows.port
+
+    def server() -> list[str]:
+        # Asked at each start: a port that someone has taken meanwhile is no reason for the flows to stand still.
+        nonlocal port
+        port = port if bindable(port) else free_port()
+        return [*prefect.command(), "--port", str(port)]
+
+    prefect = _ours("prefect", "flows.server", settings, common, {})
+    flows = _ours("flows", "flows", settings, common, environ, stop_s=20.0)
+    return [
+        # Its first start makes a database, which takes a small machine half a minute.
+        replace(prefect, command=server, ready_s=180.0),
+        # Prefect's runner loses the means to cancel a run when its server restarts (measured), so it restarts with it.
+        replace(flows, command=lambda: [*flows.command(), "--port", str(port)], stands_on="prefect"),
+    ]
 
 
 def free_port() -> int:
@@ -56,6 +78,18 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def bindable(port: int) -> bool:
+    """Whether a server could listen on this port of the loopback address now."""
+    with socket.socket() as probe:
+        # As servers do: connections that linger from a server before are no hindrance.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return not listening(port)
 
 
 def listening(port: int) -> bool:

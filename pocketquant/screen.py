@@ -74,6 +74,8 @@ class PlainView:
         self._say = say
         self._states: dict[str, str] = {}
         self._started = time.time_ns()
+        self._ui: str | None = None
+        """Where Prefect's UI was last said to be."""
         self._told = 0
         """Number of the last event that was told; those from before this desk are not."""
         self._next_line = 0.0
@@ -102,6 +104,9 @@ class PlainView:
                     if label == "bars" and state == "starting":
                         why = document["store"]["preparing"]
                     self._line(f"{label} {state}{pid}{f': {why}' if why else ''}")
+        if (ui := ui_line(document)) is not None and ui != self._ui:
+            self._ui = ui
+            self._line(f"flows {ui}")
         for event in reversed(document["alerts"]):
             if event["time"] >= self._started and event["id"] > self._told:
                 self._told = event["id"]
@@ -120,6 +125,14 @@ def summary(document: dict[str, Any]) -> str:
     lag = document["store"]["lag_ms"]
     behind = f", bars {format_span(lag / 1000)} behind" if lag is not None else ""
     return f"feeds: {feeds}; journal row {document['journal']['seq']}{behind}; Redis {document['redis']['state']}"
+
+
+def ui_line(document: dict[str, Any]) -> str | None:
+    """Where a browser finds the flows; None while they are not to be found."""
+    flows = document["flows"]
+    if flows is None or flows["ui"] is None:
+        return None
+    return f"started and watched at {flows['ui']}" + (f" ({flows['note']})" if flows["note"] else "")
 
 
 class LiveView:
@@ -251,6 +264,8 @@ def _rest(document: dict[str, Any]) -> Any:
     store, redis = document["store"], document["redis"]
     text = Text(f"\njournal row {document['journal']['seq']}   store {store['engine']} {store['state']}   redis ")
     text.append(redis["state"], style="green" if redis["state"] == "up" else "bold red")
+    if (ui := ui_line(document)) is not None:
+        text.append(f"\nflows {ui}")
     if store["preparing"]:
         text.append(f"\nbars: {store['preparing']}", style="yellow")
     for error in (document["journal"]["last_error"], store["last_error"]):

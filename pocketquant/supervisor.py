@@ -62,6 +62,7 @@ class Supervisor:
             )
             for spec in specs
         ]
+        self._by_name = {child.name: child for child in self.children}
         rank = {name: place for place, name in enumerate(stop_order)}
         backwards = reversed(self.children)
         self._to_stop = sorted(backwards, key=lambda child: rank.get(child.name, -1))
@@ -113,8 +114,11 @@ class Supervisor:
         """One round: start what is due, look after what runs."""
         changed, clear = False, True
         for child in self.children:
-            if child.state != "stopped":
-                changed |= child.step(now)
+            before = child.state
+            if not self._may_run(child, now):
+                pass
+            elif child.state != "stopped":
+                changed |= child.step(now) or child.state != before
             elif clear:
                 child.start(now)
                 changed = True
@@ -123,6 +127,19 @@ class Supervisor:
         if changed:
             self._write_status()
         self._on_step()
+
+    def _may_run(self, child: Child, now: float) -> bool:
+        """Whether what it stands on runs; it is ended if that is not any more what it was started on."""
+        leader = self._by_name.get(child.spec.stands_on or "")
+        if leader is None:
+            return True
+        if child.pid is None:
+            child.stood_on = leader.pid
+            return leader.state == "running"
+        if child.stood_on != leader.pid and child.state != "stopping":
+            logger().warning("child is started anew", child=child.name, because=leader.name)
+            child.renew(now)
+        return True
 
     def _watch_loop(self, child: Child) -> None:
         if child.failures >= LOOP_AFTER and child.name not in self._looping:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pocketquant.screen import View
 
 FEEDS: Final = ("auto", "sim", "kraken", "coinbase", "binance", "okx", "tradingview")
-DOWN_S: Final = 60.0
+DOWN_S: Final = 90.0
 
 
 @click.command(
@@ -22,6 +22,7 @@ DOWN_S: Final = 60.0
         "pq up",
         "pq up --feed kraken --symbol KRAKEN:BTCUSD --symbol KRAKEN:ETHUSD",
         "pq up --feed sim --data-dir sandbox --exit-after 120",
+        "pq up --without flows",
     )
 )
 @click.option(
@@ -34,6 +35,13 @@ DOWN_S: Final = 60.0
 )
 @click.option("--symbol", "symbols", type=options.SYMBOL, multiple=True, help="Subscribe to this too; repeatable.")
 @click.option("--exit-after", type=click.FloatRange(0), metavar="SECONDS", help="Stop after this long.")
+@click.option(
+    "--without",
+    "without",
+    type=click.Choice(["flows"]),
+    multiple=True,
+    help="Leave out: flows are Prefect's server, its UI, and all that moves history by a schedule.",
+)
 @click.option("--plain", is_flag=True, help="Plain lines instead of the live screen.")
 @options.desk_options
 def up(
@@ -41,6 +49,7 @@ def up(
     symbols: tuple[Symbol, ...],
     *,
     exit_after: float | None,
+    without: tuple[str, ...],
     plain: bool,
     data_dir: Path | None,
     config: Path | None,
@@ -49,7 +58,8 @@ def up(
     from infra import logs
     from pocketquant.desk import Desk
 
-    settings = options.settings(data_dir, config, feeds=list(feeds) or None)
+    chosen_out = {"flows": {"enabled": False}} if "flows" in without else {}
+    settings = options.settings(data_dir, config, feeds=list(feeds) or None, **chosen_out)
     for symbol in symbols:
         options.check_exchange(symbol)
     folders = settings.folders.create()

@@ -108,6 +108,10 @@ def describe(document: dict[str, Any]) -> str:
     )
     used = format_bytes(redis["bytes"]) if redis["bytes"] is not None else ""
     lines.append(_line("redis", redis["state"], used, redis["last_error"]))
+    flows = document["flows"]
+    if flows is not None:
+        runs = f"{len(flows['running'])} running: {', '.join(flows['running'])}" if flows["running"] else "none running"
+        lines.append(_line("flows", flows["ui"] or "starting", runs if flows["ui"] else "", flows["note"]))
     lines += [_line("alert", format_time(event["time"]), event["name"], event["text"]) for event in document["alerts"]]
     return "\n".join(lines)
 

@@ -86,7 +86,7 @@ class Desk:
     def start(self) -> None:
         """`pq up`, until ingest and bars run."""
         self._up = subprocess.Popen(
-            [*PQ, "up", "--feed", "sim", "--data-dir", str(self.folder)],
+            [*PQ, "up", "--feed", "sim", "--without", "flows", "--data-dir", str(self.folder)],
             cwd=HOUSE,
             env=self._environ,
             stdout=(self.folder.parent / "up.out").open("ab"),

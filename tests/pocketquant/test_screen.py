@@ -118,3 +118,22 @@ def test_plain_lines_tell_of_each_event_once(folders):
 
     told = [line for line in lines if "stopped" not in line]
     assert told == ["price_alert SIM:BTCUSD traded at 2", "price_alert SIM:ETHUSD traded at 3"]
+
+
+def test_where_the_flows_are_watched_is_said_once_they_are(folders):
+    """On the screen, in the plain lines and in `pq status`; with the reason if it is not the port that was set."""
+    running(folders)
+    settings = load_settings(folders.data_dir, environ={})
+    assert gather(settings)["flows"] is None
+
+    prefect = {"url": "http://127.0.0.1:4201", "port": 4201, "wanted_port": 4200}
+    StatusFile(folders.status_file("prefect"), "prefect").write(prefect)
+    StatusFile(folders.status_file("flows"), "flows").write({"running": ["heal", "sync-all"]})
+    where = "started and watched at http://127.0.0.1:4201 (port 4200 is in use; flows.port sets another)"
+    assert where in drawn(LiveView(settings, ["kraken"], Console(file=io.StringIO()))).replace("\n", " ")
+    lines = []
+    view = PlainView(settings, lines.append)
+    view.show()
+    view.show()
+    assert [line.partition(" ")[2] for line in lines].count(f"flows {where}") == 1
+    assert "2 running: heal, sync-all" in describe(gather(settings))

@@ -172,6 +172,44 @@ def test_a_child_deaf_to_sigterm_is_killed_and_that_is_exit_1(supervise, tmp_pat
     assert not alive(pid)
 
 
+def test_a_child_starts_anew_when_the_one_it_stands_on_did(supervise):
+    """A runner of flows that outlives its server loses touch with it; neither restart is a failure of the runner."""
+    supervisor = supervise([python("prefect", SLEEPER), python("flows", SLEEPER, stands_on="prefect", stop_s=5)])
+    prefect, flows = supervisor.children
+    step_until(supervisor, lambda: flows.state == "running", "both run")
+    first = flows.pid
+    os.kill(prefect.pid, signal.SIGKILL)
+    step_until(supervisor, lambda: flows.pid not in {first, None} and flows.state == "running", "flows runs anew")
+
+    assert prefect.state == "running"
+    assert flows.stood_on == prefect.pid
+    assert (flows.restarts, flows.failures, flows.forced) == (1, 0, False)
+    assert not alive(first)
+
+
+def test_a_child_that_will_not_end_is_killed_before_it_starts_anew(supervise, tmp_path):
+    """And that does not make the desk's own end a failure."""
+    deaf = python("flows", STUBBORN, tmp_path / "ready", stands_on="prefect", stop_s=0.2)
+    supervisor = supervise([python("prefect", SLEEPER), deaf])
+    prefect, flows = supervisor.children
+    step_until(supervisor, (tmp_path / "ready").exists, "flows ignores SIGTERM")
+    first = flows.pid
+    os.kill(prefect.pid, signal.SIGKILL)
+    step_until(supervisor, lambda: flows.pid not in {first, None}, "flows runs anew")
+
+    assert not alive(first)
+    assert not flows.forced
+
+
+def test_a_child_waits_for_the_one_it_stands_on(supervise):
+    """However long that takes: without its server it could only fail."""
+    prefect = python("prefect", SLEEPER, ready=lambda: False, ready_s=0.05)
+    supervisor = supervise([prefect, python("flows", SLEEPER, stands_on="prefect")])
+    step_until(supervisor, lambda: supervisor.children[0].ready(time.monotonic() + 1), "the wait for prefect is over")
+    supervisor.step(time.monotonic())
+    assert [child.state for child in supervisor.children] == ["starting", "stopped"]
+
+
 RUN = """
 import sys
 from pathlib import Path

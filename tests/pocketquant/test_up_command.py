@@ -8,7 +8,7 @@ import pytest
 
 from infra.settings import load_settings
 from pocketquant.hold import Hold, running_pid
-from pocketquant.processes import specs
+from pocketquant.processes import STOP_ORDER, specs
 from sinks.ledger import Ledger
 
 
@@ -60,12 +60,16 @@ def test_down_without_a_desk_is_said(pq, desk):
 @pytest.mark.parametrize(
     ("options", "feeds", "names"),
     [
-        ({}, ["sim"], ["redis", "simulated", "ingest", "bars"]),
-        ({}, ["kraken"], ["redis", "ingest", "bars"]),
-        ({"redis_url": "redis://127.0.0.1:1"}, ["kraken"], ["ingest", "bars"]),
-        ({"simulated": {"url": "ws://127.0.0.1:1/kraken"}}, ["sim"], ["redis", "ingest", "bars"]),
+        ({}, ["sim"], ["redis", "simulated", "ingest", "bars", "prefect", "flows"]),
+        ({}, ["kraken"], ["redis", "ingest", "bars", "prefect", "flows"]),
+        ({"redis_url": "redis://127.0.0.1:1"}, ["kraken"], ["ingest", "bars", "prefect", "flows"]),
+        (
+            {"simulated": {"url": "ws://127.0.0.1:1/kraken"}, "flows": {"enabled": False}},
+            ["sim"],
+            ["redis", "ingest", "bars"],
+        ),
     ],
-    ids=["simulated", "live", "a Redis of one's own", "an exchange that runs already"],
+    ids=["simulated", "live", "a Redis of one's own", "an exchange that runs already, and no flows"],
 )
 def test_a_desk_is_made_of_what_is_not_there_yet(folders, options, feeds, names):
     settings = load_settings(folders.data_dir, environ={}, **options)
@@ -87,8 +91,34 @@ def test_a_metrics_port_in_use_is_said_and_stops_nothing(pq, desk, folders):
         other.listen()
         port = other.getsockname()[1]
         folders.config.write_text(f"metrics_port = {port}\n")
-        answer = pq("up", "--feed", "sim", "--exit-after", "0", "--data-dir", desk)
+        answer = pq("up", "--feed", "sim", "--without", "flows", "--exit-after", "0", "--data-dir", desk)
     assert answer.code == 0
     (event,) = pq("status", "--json", "--data-dir", desk).json()["alerts"]
     assert event["name"] == "port_in_use"
     assert f"metrics port {port} is in use" in event["text"]
+
+
+def test_flows_are_told_where_the_server_listens_and_a_port_in_use_is_not_it(folders):
+    """Two desks on one machine both want 4200; the second takes another port, and its flows follow it there."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        settings = load_settings(folders.data_dir, environ={}, flows={"port": taken})
+        prefect, flows = specs(settings, ["kraken"], None)[-2:]
+        server, runner = prefect.command(), flows.command()
+
+    port = server[server.index("--port") + 1]
+    assert port != str(taken)
+    assert runner[runner.index("--port") + 1] == port
+    again = prefect.command()
+    assert again[again.index("--port") + 1] == port, "a restart keeps the address that a browser has open"
+
+
+def test_flows_stop_before_the_server_and_start_anew_with_it(folders):
+    """Measured: a runner whose server was away cannot cancel a run any more, and one that is stopped later hangs."""
+    settings = load_settings(folders.data_dir, environ={})
+    by_name = {spec.name: spec for spec in specs(settings, ["sim"], None)}
+    assert by_name["flows"].stands_on == "prefect"
+    assert STOP_ORDER.index("flows") < STOP_ORDER.index("prefect") < STOP_ORDER.index("ingest")
+    assert by_name["flows"].environ["POCKETQUANT_SIMULATED__URL"].startswith("ws://127.0.0.1:")

@@ -1,0 +1,77 @@
+"""What an earlier life of the flows left with Prefect's server: runs that nobody runs any more, runs that were missed.
+
+A server knows only what it is told. Whoever was killed told it nothing, so its runs would stay Running for good
+(Source: measured, with the runner and the run killed); and the runs that were planned while the desk was off are Late,
+a dozen of each flow, of which at most one is worth making up for.
+"""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
+    from prefect.client.schemas.objects import State
+
+CUT_OFF: Final = "cut off: the process that ran it was ended; started again, it goes on where it was"
+_PAGE: Final = 200
+_MISSED_AFTER: Final = timedelta(minutes=1)
+
+
+async def close_orphans(client: "PrefectClient") -> int:
+    """Mark runs as crashed that are said to be running; to be called before anything runs. How many there were."""
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Cancelled, Crashed
+
+    types = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+    states = FlowRunFilterState(type=FlowRunFilterStateType(any_=types))
+    count = 0
+    while runs := await client.read_flow_runs(flow_run_filter=FlowRunFilter(state=states), limit=_PAGE):
+        for run in runs:
+            cancelling = run.state_type == StateType.CANCELLING
+            state: State[Any] = Cancelled(message="cancelled") if cancelling else Crashed(message=CUT_OFF)
+            await client.set_flow_run_state(run.id, state, force=True)
+        count += len(runs)
+    return count
+
+
+async def drop_missed(client: "PrefectClient", catch_up: Collection[str], now: datetime) -> int:
+    """Take away planned runs whose time has passed, but for the newest one of each flow that makes up for it.
+
+    Args:
+        client: Of the server.
+        catch_up: Names of the flows that do.
+        now: The present moment.
+
+    Returns:
+        How many were taken away.
+    """
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterExpectedStartTime,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import StateType
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    missed = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        expected_start_time=FlowRunFilterExpectedStartTime.model_validate({"before_": now - _MISSED_AFTER}),
+    )
+    names = {flow.id: flow.name for flow in await client.read_flows(limit=_PAGE)}
+    kept, dropped, offset = set[str](), 0, 0
+    while runs := await client.read_flow_runs(
+        flow_run_filter=missed, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=_PAGE, offset=offset
+    ):
+        for run in runs:
+            name = names.get(run.flow_id, "")
+            if not run.auto_scheduled or (name in catch_up and name not in kept):
+                # One that somebody asked for is never dropped.
+                kept.add(name)
+                offset += 1
+            else:
+                await client.delete_flow_run(run.id)
+                dropped += 1
+    return dropped

@@ -1,0 +1,177 @@
+"""Serves the flows: tells Prefect what there is, runs what is due in processes of its own, and ends them in order."""
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import psutil  # type: ignore[import-untyped]
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.runner import Runner
+
+from flows import environ, leftovers
+from flows.deployments import Entry, deployment, table
+from infra.logs import logger
+from infra.settings import Settings
+from infra.status import StatusFile
+from market.errors import DeskError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from uuid import UUID
+
+SERVER_S: Final = 180.0
+"""A server that makes its database on a small machine takes half a minute."""
+CANCEL_S: Final = 12.0
+"""Runs that are cancelled at the end get this long to say so to the server."""
+END_S: Final = 3.0
+"""And after that this long to end at all."""
+REPORT_S: Final = 2.0
+ASK_S: Final = 5.0
+
+
+class Serving:
+    """The flows of one desk while they are served."""
+
+    def __init__(self, settings: Settings, port: int) -> None:
+        self._settings = settings
+        self._url = environ.ui_url(port)
+        self._status = StatusFile(settings.folders.status_file("flows"), "flows", every_s=REPORT_S / 2)
+        self._stopping = asyncio.Event()
+        self._running: list[str] = []
+        """Names of the runs that run, for `pq status`."""
+
+    def stop(self) -> None:
+        """End `run` soon."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Serve until `stop`.
+
+        Raises:
+            DeskError: The server does not answer.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        async with get_client() as client:
+            if not await self._await_server(client):
+                return
+            runner = await self._prepare(client)
+            serving = asyncio.ensure_future(runner.start())
+            # The runner puts its own handler there, which does not return before each run has ended.
+            await asyncio.sleep(0)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, self.stop)
+            stopping: asyncio.Future[Any] = asyncio.ensure_future(self._stopping.wait())
+            works: list[asyncio.Future[Any]] = [serving, stopping, *self._side_works(client)]
+            try:
+                await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+                if serving.done():
+                    serving.result()
+            finally:
+                for work in works[1:]:
+                    work.cancel()
+                await _end_runs(runner, serving)
+                self._status.remove()
+
+    async def _prepare(self, client: PrefectClient) -> Runner:
+        """Bring the server's tables to what the code says, and make the runner."""
+        entries = table()
+        orphans = await leftovers.close_orphans(client)
+        catch_up = {entry.flow.name for entry in entries if entry.catch_up}
+        missed = await leftovers.drop_missed(client, catch_up, datetime.now(UTC))
+        runner = Runner(name="desk", limit=self._settings.flows.at_once, pause_on_shutdown=False)
+        known = await self._apply(runner, entries)
+        gone = await _forget_others(client, known)
+        logger().info("flows served", flows=len(known), orphans=orphans, missed=missed, gone=gone, url=self._url)
+        return runner
+
+    @staticmethod
+    async def _apply(runner: Runner, entries: list[Entry]) -> "set[UUID]":
+        return {await runner.aadd_deployment(await deployment(entry)) for entry in entries}
+
+    def _side_works(self, client: PrefectClient) -> "list[asyncio.Future[None]]":
+        """What goes on beside the runner; each starts again if it fails, for the flows go on without it."""
+        works: list[Callable[[], Awaitable[None]]] = [self._report, lambda: self._ask(client)]
+        return [asyncio.ensure_future(_kept_up(work)) for work in works]
+
+    async def _await_server(self, client: PrefectClient) -> bool:
+        """Wait until the server answers; False if the wait was ended by `stop`.
+
+        Raises:
+            DeskError: It does not in time.
+        """
+        deadline = time.monotonic() + SERVER_S
+        while not self._stopping.is_set():
+            error = await client.api_healthcheck()
+            if error is None:
+                return True
+            if time.monotonic() > deadline:
+                msg = f"Prefect's server does not answer at {self._url}: {error}; see {self._settings.folders.logs}"
+                raise DeskError(msg)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), 0.5)
+        return False
+
+    async def _report(self) -> None:
+        while True:
+            self._status.write({"url": self._url, "running": self._running}, force=True)
+            await asyncio.sleep(REPORT_S)
+
+    async def _ask(self, client: PrefectClient) -> None:
+        """What runs now. The server may be slow to say, so it is asked apart from the report."""
+        from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+        from prefect.client.schemas.objects import StateType
+
+        running = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])))
+        while True:
+            runs = await client.read_flow_runs(flow_run_filter=running, limit=20)
+            self._running = sorted(run.name for run in runs)
+            await asyncio.sleep(ASK_S)
+
+
+async def _forget_others(client: PrefectClient, known: "set[UUID]") -> int:
+    """Take away deployments of flows that there are no more; how many there were."""
+    others = [
+        one for one in await client.read_deployments(limit=200) if one.id not in known and "pocketquant" in one.tags
+    ]
+    for one in others:
+        await client.delete_deployment(one.id)
+    return len(others)
+
+
+async def _kept_up(work: "Callable[[], Awaitable[None]]") -> None:
+    delay = 1.0
+    while True:
+        try:
+            await work()
+        except Exception:  # noqa: BLE001  # A server that restarts, a ledger that is locked: it is tried again.
+            logger().exception("beside the flows")
+        await asyncio.sleep(delay)
+        delay = min(60.0, delay * 2)
+
+
+async def _end_runs(runner: Runner, serving: "asyncio.Future[None]") -> None:
+    """Cancel what runs, and see to it that it ends, whether or not the server still answers."""
+    with suppress(Exception):
+        if runner.started:
+            await asyncio.wait_for(runner.astop(), CANCEL_S)
+    await asyncio.to_thread(_end_children)
+    serving.cancel()
+    with suppress(BaseException):
+        await asyncio.wait_for(serving, END_S)
+
+
+def _end_children() -> None:
+    children = psutil.Process(os.getpid()).children(recursive=True)
+    for child in children:
+        with suppress(psutil.NoSuchProcess):
+            child.terminate()
+    _, stubborn = psutil.wait_procs(children, timeout=END_S)
+    for child in stubborn:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
