@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from market.errors import DeskError
 from sources.simulated.clock import Clock, ManualClock, VirtualClock, WallClock
 from sources.simulated.exchange import Exchange, Rules
 from sources.simulated.faults import Fault, read_schedule
+from sources.simulated.history import History
 from sources.simulated.listing import EXCHANGE, Instrument, Session, list_instruments, read_symbols
 from sources.simulated.server import SimulatedServer
 from sources.simulated.tape import Tape
@@ -51,6 +53,9 @@ START = "2026-01-05T14:29:00Z"
 @click.option("--clock", type=click.Choice(["wall", "virtual", "manual"]), default="wall", help="Whose time it is.")
 @click.option("--start", default=START, help="First time of a virtual or manual clock.")
 @click.option("--speed", default=60.0, type=click.FloatRange(0.001, 100_000), help="Of a virtual clock.")
+@click.option(
+    "--history-per-minute", default=0, type=click.IntRange(0), help="Pages of history in a minute; 0: no bound."
+)
 @click.option("--faults", default="", help="JSON list of faults, or a file of one.")
 def main(**options: Any) -> None:
     """A real WebSocket and HTTP server on loopback that trades by a seeded process and fails on command.
@@ -85,6 +90,7 @@ def _run(
     clock: str,
     start: str,
     speed: float,
+    history_per_minute: int,
     faults: str,
 ) -> None:
     """Build everything and serve until SIGTERM or SIGINT."""
@@ -99,17 +105,22 @@ def _run(
         skew=skew,
     )
     truth = TruthLog(data_dir / "simulated" if data_dir else None, names, keep_ticks)
+    time_of = _clock(clock, start, speed)
+    history = History(instruments, truth, seed, truth.began(time_of.now_ns()))
     exchange = build(
         instruments,
         truth,
-        _clock(clock, start, speed),
+        time_of,
+        history,
         seed=seed,
         burst=burst,
         rules=Rules(per_frame, tickers, clock_speed=speed if clock == "virtual" else 1.0),
         faults=_faults(faults),
         log=log,
     )
-    server = SimulatedServer(exchange, host=host, port=port, pace_s=pace_ms / 1000)
+    server = SimulatedServer(
+        exchange, history, host=host, port=port, pace_s=pace_ms / 1000, history_per_minute=history_per_minute
+    )
     try:
         import uvloop
 
@@ -123,6 +134,7 @@ def build(
     instruments: tuple[Instrument, ...],
     truth: TruthLog,
     clock: Clock,
+    history: History,
     *,
     seed: int,
     burst: float,
@@ -133,6 +145,8 @@ def build(
     """An exchange that begins now, or goes on where its truth ends."""
     # A tape that goes on draws other numbers than the one before it did.
     tape = Tape(instruments, seed=[seed, len(truth)] if len(truth) else [seed], start_ns=clock.now_ns(), burst=burst)
+    # It begins at the prices that its past ends with, or goes on at those of its last trades.
+    tape.resume(np.zeros(len(instruments), np.int64), np.array(history.opening_prices()))
     tape.resume(*truth.last_trades())
     return Exchange(instruments, tape, truth, clock, seed=seed, rules=rules, faults=faults, log=log)
 

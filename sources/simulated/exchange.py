@@ -66,7 +66,7 @@ class Exchange:
             tape: Its trades; the exchange begins when the tape does.
             truth: Where they are noted.
             clock: What time it is.
-            seed: Of the faults' dice.
+            seed: Of the faults' dice, and of the past.
             rules: How it behaves.
             faults: The schedule.
             log: Called with an event's name and its details by keyword.
@@ -78,6 +78,7 @@ class Exchange:
         self.clock = clock
         self.truth = truth
         self.start_ns = tape.start_ns
+        self.seed = seed
         self.schedule = FaultSchedule(self.start_ns)
         self._names = {str(instrument.symbol): place for place, instrument in enumerate(instruments)}
         self.clients = Clients(self._names, truth, self.schedule, clock.now_ns, log)
@@ -207,6 +208,11 @@ class Exchange:
     def behind_ns(self) -> int:
         """How far the exchange is behind its clock."""
         return max(0, self.clock.now_ns() - self._cursor_ns)
+
+    @property
+    def done_ns(self) -> int:
+        """Exchange time up to which every trade has been made."""
+        return self._cursor_ns
 
     def pump(self) -> bool:
         """Do all that is due by the clock, or a portion of it; returns whether there is more."""

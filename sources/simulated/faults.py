@@ -41,6 +41,26 @@ class FaultKind(StrEnum):
     """Stamps are off by `seconds`, which may be negative."""
     MAINTENANCE = "maintenance"
     """The venue says so, closes the connections after `seconds`, and answers a connect by HTTP 503 until it is over."""
+    HISTORY_REFUSE = "history_refuse"
+    """Pages of history are answered by HTTP `status`, with `seconds` as Retry-After."""
+    HISTORY_SLOW = "history_slow"
+    """Pages come `seconds` late, by the wall."""
+    HISTORY_RESET = "history_reset"
+    """The connection is reset in the middle of a page."""
+    HISTORY_TRUNCATED = "history_truncated"
+    """Pages end in the middle of their JSON."""
+    HISTORY_TYPES = "history_types"
+    """Pages hold values of other types than they should, or are no object at all."""
+    HISTORY_EMPTY = "history_empty"
+    """Pages hold nothing, but say that there is more."""
+    HISTORY_DUPLICATES = "history_duplicates"
+    """Rows of a page come twice."""
+    HISTORY_OVERLAP = "history_overlap"
+    """Pages also hold rows of the one before."""
+    HISTORY_OUT_OF_ORDER = "history_out_of_order"
+    """Rows of a page are shuffled."""
+    HISTORY_NAN = "history_nan"
+    """Rows of a page are spoiled: no number, high below low, a negative volume."""
 
 
 TRADE_FAULTS: Final = frozenset(
@@ -55,14 +75,19 @@ TRADE_FAULTS: Final = frozenset(
 )
 """Those that change trades on their way out."""
 
+HISTORY_FAULTS: Final = frozenset(kind for kind in FaultKind if kind.startswith("history_"))
+"""Those that are about pages of history, each page with probability `share`."""
+
 _SECONDS: Final = {
     FaultKind.SLOW: 1.0,
     FaultKind.OUT_OF_ORDER: 0.5,
     FaultKind.LATE: 30.0,
     FaultKind.CLOCK_JUMP: 60.0,
     FaultKind.MAINTENANCE: 1.0,
+    FaultKind.HISTORY_REFUSE: 1.0,
+    FaultKind.HISTORY_SLOW: 1.0,
 }
-_SHARES: Final = {FaultKind.LATE: 1.0}
+_SHARES: Final = {FaultKind.LATE: 1.0, **dict.fromkeys(HISTORY_FAULTS, 1.0)}
 _MOMENTARY: Final = frozenset({FaultKind.DROP, FaultKind.RST})
 ENDPOINTS: Final = ("kraken", "tradingview")
 
@@ -92,6 +117,8 @@ class Fault:
     """HTTP status of a refusal."""
     mid_frame: bool = False
     """Whether a drop comes in the middle of a frame and without a close frame."""
+    pages: int | None = None
+    """Pages of history that it is about at most; None: all that come while it lasts."""
 
 
 def read_fault(given: Any) -> Fault:
@@ -140,8 +167,15 @@ def read_fault(given: Any) -> Fault:
         heartbeats=_flag(kind, values, "heartbeats", default=True),
         mid_frame=_flag(kind, values, "mid_frame", default=False),
         status=int(_number(kind, values, "status", 429, 400, 599) or 429),
+        pages=values.get("pages"),
     )
-    if fault.symbols and kind not in TRADE_FAULTS | {FaultKind.MUTE}:
+    if fault.pages is not None and (type(fault.pages) is not int or fault.pages < 1 or kind not in HISTORY_FAULTS):
+        msg = f"fault {kind}: pages is a count of pages of history, got {fault.pages!r}"
+        raise DeskError(msg)
+    if kind in HISTORY_FAULTS and (fault.connection is not None or fault.endpoint is not None):
+        msg = f"fault {kind}: it is about pages of history, whoever asks; leave connection and endpoint out"
+        raise DeskError(msg)
+    if fault.symbols and kind not in TRADE_FAULTS | HISTORY_FAULTS | {FaultKind.MUTE}:
         msg = f"fault {kind}: it is about connections, not about symbols; leave {fault.symbols[0]} out"
         raise DeskError(msg)
     if kind in TRADE_FAULTS and (fault.connection is not None or fault.endpoint is not None):

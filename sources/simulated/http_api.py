@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
@@ -11,8 +11,11 @@ import numpy as np
 from market.errors import DeskError
 from market.intervals import IntervalError, parse_interval
 from market.symbols import SymbolError, parse_symbol
+from sources.simulated.answers import Answer, whole
 from sources.simulated.clients import Connection
 from sources.simulated.exchange import Exchange
+from sources.simulated.history import History
+from sources.simulated.history_api import HistoryApi, status_of
 from sources.simulated.listing import EXCHANGE
 from sources.simulated.official_bars import official_bars
 from sources.simulated.tape import Fate
@@ -25,29 +28,19 @@ _CLOCKS: Final = ("event_time", "stamp")
 _FOREVER: Final = np.iinfo(np.int64).max
 
 
-class Answer(NamedTuple):
-    """An HTTP response."""
-
-    status: int
-    body: bytes
-    content_type: str = "application/json"
-
-    @classmethod
-    def of(cls, value: Any, status: int = 200) -> Self:
-        """A JSON answer."""
-        return cls(status, json.dumps(value, separators=(",", ":")).encode())
-
-    @classmethod
-    def error(cls, status: int, text: str) -> Self:
-        """A refusal, in a sentence."""
-        return cls.of({"error": text}, status)
-
-
 class HttpApi:
     """The routes. `/truth/*` is read in a thread, so that a long answer holds up no trade."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, history: History, history_per_minute: int = 0) -> None:
+        """Serve an exchange.
+
+        Args:
+            exchange: What is asked about.
+            history: Its past.
+            history_per_minute: Pages of history in a minute; 0 without bound.
+        """
         self._exchange = exchange
+        self._history = HistoryApi(exchange, history, history_per_minute)
 
     async def answer(self, method: str, target: str, body: bytes) -> Answer:
         """Answer one request; never raises for what a client can send."""
@@ -61,25 +54,33 @@ class HttpApi:
             "/health": self._health,
             "/control": self._faults,
         }
+        pages = {
+            "/history/symbols": self._history.symbols,
+            "/history/klines": self._history.klines,
+            "/history/trades": self._history.trades,
+            "/truth/history": self._history.truth,
+        }
         try:
             if method == "POST" and path == "/control":
                 return self._control(body)
-            route = routes.get(path)
-            if route is None:
-                return Answer.error(404, f"no such path {path or '/'}; there are {' '.join(routes)}")
+            if path not in {*routes, *pages}:
+                return Answer.error(404, f"no such path {path or '/'}; there are {' '.join([*routes, *pages])}")
             if method != "GET":
                 return Answer.error(405, f"{path} takes GET, not {method}")
+            if path in pages:
+                return await pages[path](query)
+            route = routes[path]
             if path in {"/truth/ticks", "/truth/bars"}:
                 return await asyncio.get_running_loop().run_in_executor(None, route, query)
             return route(query)
         except (DeskError, IntervalError, SymbolError) as error:
-            return Answer.error(400, str(error))
+            return Answer.error(status_of(error), str(error))
 
     def _ticks(self, query: Mapping[str, str]) -> Answer:
         """Every tick made of one symbol, in order of id; `format=binary` gives `MADE` records."""
         code = self._code(query)
-        after_id = _whole(query, "after_id", 0)
-        limit = min(_whole(query, "limit", LIMIT), LIMIT) if query.get("format") != "binary" else _FOREVER
+        after_id = whole(query, "after_id", 0)
+        limit = min(whole(query, "limit", LIMIT), LIMIT) if query.get("format") != "binary" else _FOREVER
         records = self._exchange.truth.ticks(code, after_id, limit)
         if query.get("format") == "binary":
             return Answer(200, records.tobytes(), "application/octet-stream")
@@ -96,14 +97,14 @@ class HttpApi:
         clock = query.get("clock", "event_time")
         if clock not in _CLOCKS:
             return Answer.error(400, f"clock {clock!r} is none of {' '.join(_CLOCKS)}")
-        start, end = _whole(query, "start", 0), _whole(query, "end", _FOREVER)
+        start, end = whole(query, "start", 0), whole(query, "end", _FOREVER)
         records = self._exchange.truth.between(code, start, end, clock)
         return Answer.of(
             {"symbol": query["symbol"], "interval": str(interval), "bars": official_bars(records, interval, clock)}
         )
 
     def _summary(self, _: Mapping[str, str]) -> Answer:
-        """Counts by symbol, of the faults' doings, and of every connection."""
+        """Counts by symbol, of the faults' doings, of pages of history, and of every connection."""
         exchange = self._exchange
         truth = exchange.truth
         symbols = {
@@ -119,6 +120,7 @@ class HttpApi:
                 "kept": len(truth) - truth.first_position,
                 "symbols": symbols,
                 "faults": exchange.counts,
+                "history": self._history.served.summary(),
                 "connections": [
                     _describe(connection)
                     for connection in (*exchange.clients.past, *exchange.clients.connected.values())
@@ -186,13 +188,3 @@ def _connections(bits: int) -> list[int]:
 
 def _fate(flags: int) -> str:
     return "|".join(str(fate.name).lower() for fate in Fate if flags & fate)
-
-
-def _whole(query: Mapping[str, str], name: str, default: int) -> int:
-    text = query.get(name)
-    if text is None:
-        return default
-    if not text.isdecimal():
-        msg = f"{name} is a whole number (times in ns since 1970 UTC), got {text!r}"
-        raise DeskError(msg)
-    return int(text)

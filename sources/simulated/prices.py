@@ -62,8 +62,8 @@ class PriceProcess:
         """Id of each symbol's last trade."""
 
     def resume(self, last_id: NDArray[np.int64], last_price: NDArray[np.float64]) -> None:
-        """Go on from an earlier run's last trade of each symbol; id 0 where it had none."""
-        traded = last_id > 0
+        """Go on from an earlier run's last trade of each symbol; id 0 where it had none, and price 0 to stay."""
+        traded = last_price > 0
         self.last_id[:] = last_id
         self._log_price[traded] = np.log(last_price[traded])
 

@@ -19,9 +19,11 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from market.errors import DeskError
+from sources.simulated.answers import Answer
 from sources.simulated.exchange import Exchange
 from sources.simulated.faults import ENDPOINTS
-from sources.simulated.http_api import Answer, HttpApi
+from sources.simulated.history import History
+from sources.simulated.http_api import HttpApi
 
 if TYPE_CHECKING:
     from sources.simulated.clients import Connection
@@ -198,19 +200,20 @@ class Visitor(asyncio.Protocol):
         if int(length) > BODY_BYTES:
             self._answer(Answer.error(413, f"a body holds at most {BODY_BYTES} bytes"), keep=False)
             return
+        keep = parts[2] == "HTTP/1.1" and headers.get("connection", "").lower() != "close"
         end = len(head) + 4 + int(length)
         if len(self._buffer) < end:
             return
         body = bytes(self._buffer[len(head) + 4 : end])
         del self._buffer[:end]
-        task = asyncio.get_running_loop().create_task(self._serve(parts[0], parts[1], body))
+        task = asyncio.get_running_loop().create_task(self._serve(parts[0], parts[1], body, keep=keep))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, method: str, target: str, body: bytes) -> None:
+    async def _serve(self, method: str, target: str, body: bytes, *, keep: bool) -> None:
         answer = await self._server.api.answer(method, target, body)
         self._server.wake()
-        self._answer(answer, keep=False)
+        self._answer(answer, keep=keep)
 
     def _answer(self, answer: Answer, *, keep: bool) -> None:
         if self._transport.is_closing():
@@ -218,8 +221,13 @@ class Visitor(asyncio.Protocol):
         reason = _REASONS.get(answer.status, "Status")
         head = (
             f"HTTP/1.1 {answer.status} {reason}\r\nContent-Type: {answer.content_type}\r\n"
-            f"Content-Length: {len(answer.body)}\r\nConnection: {'keep-alive' if keep else 'close'}\r\n\r\n"
+            f"Content-Length: {len(answer.body)}\r\nConnection: {'keep-alive' if keep else 'close'}\r\n"
         )
+        head += "".join(f"{name}: {value}\r\n" for name, value in answer.headers) + "\r\n"
+        if answer.reset:
+            self._transport.write(head.encode("latin-1") + answer.body[: len(answer.body) // 2])
+            self.reset()
+            return
         self._transport.write(head.encode("latin-1") + answer.body)
         if not keep:
             self._transport.close()
@@ -228,17 +236,28 @@ class Visitor(asyncio.Protocol):
 class SimulatedServer:
     """The port and the loop; `async with` starts and ends both."""
 
-    def __init__(self, exchange: Exchange, *, host: str = "127.0.0.1", port: int = 0, pace_s: float = 0.001) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        history: History,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        pace_s: float = 0.001,
+        history_per_minute: int = 0,
+    ) -> None:
         """Prepare a server.
 
         Args:
             exchange: Moved by this server alone.
+            history: Its past.
             host: Loopback, as a rule: there is neither a password nor TLS.
             port: 0 lets the system choose.
             pace_s: Least time between two batches of trades; a longer one costs less and delays more.
+            history_per_minute: Pages of history in a minute of the exchange's clock; 0 without bound.
         """
         self.exchange = exchange
-        self.api = HttpApi(exchange)
+        self.api = HttpApi(exchange, history, history_per_minute)
         self.visitors: set[Visitor] = set()
         self.port = port
         self._host = host

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from market.errors import DeskError
 from market.symbols import Symbol
+from sources.simulated.forgotten import ForgottenMinutes
 from sources.simulated.tape import MADE
 
 SEGMENT: Final = 1 << 17
@@ -49,6 +50,7 @@ class TruthLog:
         self._open: OrderedDict[int, Records] = OrderedDict()
         self._first_segment = 0
         self._count = 0
+        self._spans: dict[int, tuple[int, int]] = {}
         table = self._read_symbols()
         known = set(table)
         table += [str(symbol) for symbol in symbols if str(symbol) not in known]
@@ -64,6 +66,8 @@ class TruthLog:
         if folder is not None:
             self._write_symbols()
             self._recover()
+        self.forgotten = ForgottenMinutes(folder, self._first_segment)
+        """What is left of the records that are no longer kept."""
 
     def __len__(self) -> int:
         """Position after the newest record."""
@@ -73,6 +77,11 @@ class TruthLog:
     def first_position(self) -> int:
         """Position of the oldest record that is still kept."""
         return self._first_segment * SEGMENT
+
+    @property
+    def oldest_ns(self) -> int | None:
+        """Stamp of the oldest record that is still kept, if older ones are not; ns."""
+        return None if self._first_segment == 0 else int(self._map(self._first_segment)["stamp"][0])
 
     def append(self, records: Records) -> int:
         """Add `MADE` records, whose `symbol` counts this log's `symbols`; returns the position of the first.
@@ -153,10 +162,28 @@ class TruthLog:
     def between(self, code: int, start_ns: int, end_ns: int, clock: str) -> Records:
         """The records of one symbol whose `clock` (`event_time` or `stamp`) is in [start, end), in the order made."""
         found = [np.empty(0, MADE)]
-        for _, part in self.segments():
-            rows = part[part["symbol"] == code]
-            found.append(rows[(rows[clock] >= start_ns) & (rows[clock] < end_ns)])
+        for position, part in self.segments():
+            first_ns, last_ns = self._span(position, part)
+            if first_ns < end_ns and last_ns >= start_ns:
+                rows = part[part["symbol"] == code]
+                found.append(rows[(rows[clock] >= start_ns) & (rows[clock] < end_ns)])
         return np.concatenate(found)
+
+    def began(self, now_ns: int) -> int:
+        """When the exchange first opened on this folder, ns: `now_ns` if that is now, and in memory always."""
+        oldest = next((int(part["stamp"][0]) for _, part in self.segments() if len(part)), now_ns)
+        if self._folder is None:
+            return oldest
+        path = self._folder / "began"
+        try:
+            if not path.exists():
+                aside = path.with_name("began.new")
+                aside.write_text(str(oldest))
+                aside.replace(path)
+            return int(path.read_text())
+        except (OSError, ValueError) as error:
+            msg = f"the simulated exchange cannot use {path}: {error}; give it another --data-dir"
+            raise DeskError(msg) from error
 
     def close(self) -> None:
         """Let go of the files; what they hold stays."""
@@ -172,6 +199,18 @@ class TruthLog:
             after = change(before)
             segment["sent"][places] = after
             np.add.at(self.sent, segment["symbol"][places], (after != 0).astype(np.int64) - (before != 0))
+
+    def _span(self, position: int, part: Records) -> tuple[int, int]:
+        """First and last time in a segment, by whichever clock: what one that is full never changes."""
+        span = self._spans.get(position)
+        if span is None:
+            times = (part["event_time"], part["stamp"])
+            span = (
+                (min(int(one.min()) for one in times), max(int(one.max()) for one in times)) if len(part) else (0, -1)
+            )
+            if len(part) == SEGMENT:
+                self._spans[position] = span
+        return span
 
     def _segment(self, number: int) -> Records:
         segment = self._open.get(number)
@@ -204,6 +243,8 @@ class TruthLog:
                 msg = f"cannot write the truth to {path}: {error.strerror}; free space, or leave out --data-dir"
                 raise DeskError(msg) from error
         while number - self._first_segment >= self._keep_segments:
+            self.forgotten.add(self._first_segment, self._map(self._first_segment))
+            self._spans.pop(self._first_segment * SEGMENT, None)
             self._open.pop(self._first_segment, None)
             if self._folder is not None:
                 self._path(self._folder, self._first_segment).unlink(missing_ok=True)
