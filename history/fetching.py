@@ -8,15 +8,18 @@ trades. Such bars say so in their source: `binance(15m)`, `kraken(trades)`.
 """
 
 from collections.abc import Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from history.building import Part, minutes_of, parts_of, rolled_up
+from history.health import Resting
+from history.moments import iso
 from history.order import ordered
 from history.roster import Roster, roster
 from history.slot_numbers import next_slot, slots_back, slots_between
 from history.spans import Spans
+from history.watched import Watched
 from history.ways import Way, ways
 from market.bars import BAR, BarBatch, BarState
 from market.errors import DeskError
@@ -28,12 +31,10 @@ from market.ticks import ALWAYS, TICK
 from sources.history.provider import (
     BadRow,
     NotOffered,
-    Provider,
     ProviderAway,
     ProviderError,
     QuotaSpent,
     TradePage,
-    TradeProvider,
 )
 
 if TYPE_CHECKING:
@@ -77,9 +78,9 @@ class NobodyGave(DeskError):  # noqa: N818  # A state of the world.
         super().__init__(f"{what}: no provider gave it: {told}" if len(said) > 1 else f"{what}: {told}")
         self.said = tuple(said)
         """What each provider said, in the order in which they were asked."""
-        spent = [error.until_ns for _, error in said if isinstance(error, QuotaSpent)]
+        spent = [error.until_ns for _, error in said if isinstance(error, QuotaSpent | Resting)]
         self.retry_at_ns = min(spent) if spent else None
-        """When the first of those whose quota is spent may be asked again, ns; None if that is not the trouble."""
+        """When the first that takes no calls for now may be asked again, ns; None if that is not the trouble."""
         self.transient = any(isinstance(error, QuotaSpent | ProviderAway) for _, error in said)
         """Whether asking again later may help."""
 
@@ -179,11 +180,6 @@ def _silence(_: str) -> None:
     """Nobody listens."""
 
 
-def iso(time_ns: int) -> str:
-    """A moment for a sentence, to the second."""
-    return f"{np.datetime64(time_ns // 1_000_000_000, 's')}Z"
-
-
 class _Wanted(NamedTuple):
     symbol: Symbol
     interval: Interval
@@ -226,7 +222,7 @@ class _Fetch:
                 self._say(f"{self._wanted.symbol} {self._wanted.interval}: {said[-1][1]}; going on with {name}")
             try:
                 while (rest := self._rest()) is not None:
-                    with self._lender.lent(name) as provider:
+                    with self._lender.lent(name, self._say) as provider:
                         yield from self._ask(provider, rest)
                     yield from self._settle(name, rest)
             except ProviderError as error:
@@ -262,7 +258,7 @@ class _Fetch:
     def _room(self, start: int, end: int) -> int:
         return slots_between(self._wanted.calendar, self._wanted.interval, start, end)
 
-    def _ask(self, provider: Provider, rest: _Rest) -> Iterator[Fetched]:
+    def _ask(self, provider: Watched, rest: _Rest) -> Iterator[Fetched]:
         """All of a request that one provider has, the newest first where it takes more than one way.
 
         Raises:
@@ -299,7 +295,7 @@ class _Fetch:
         msg = f"{provider.name} has {interval} bars of {symbol} from {iso(end)} on only"
         raise NotOffered(msg)
 
-    def _most(self, provider: Provider, way: Way, rest: _Rest) -> int:
+    def _most(self, provider: Watched, way: Way, rest: _Rest) -> int:
         """How many of the bars counted before a moment the provider has itself."""
         _, end, count = rest
         assert count is not None, "a count is asked for"
@@ -312,7 +308,7 @@ class _Fetch:
         return count
 
     def _deliver(
-        self, provider: Provider, way: Way, start: int | None, end: int, count: int | None
+        self, provider: Watched, way: Way, start: int | None, end: int, count: int | None
     ) -> Generator[Fetched, None, int | None]:
         """Bars of one request to a provider; returns the start of the oldest."""
         own = Spans()
@@ -329,7 +325,7 @@ class _Fetch:
                 yield self._fetched(provider, way, Part(_NO_BARS, *gap), gap)
         return oldest
 
-    def _parts(self, provider: Provider, way: Way, start: int | None, end: int, count: int | None) -> Iterator[Part]:
+    def _parts(self, provider: Watched, way: Way, start: int | None, end: int, count: int | None) -> Iterator[Part]:
         symbol, interval, calendar, now = *self._wanted[:3], self._wanted.now
         if way.direct:
             return parts_of(provider.fetch(symbol, interval, start, end, count), start, end)
@@ -339,11 +335,11 @@ class _Fetch:
         if way.fetched is not None:
             finer = parts_of(provider.fetch(symbol, way.fetched, start, upto), start, upto)
         else:
-            trades = cast("TradeProvider", provider).trades(symbol, start, upto)
+            trades = provider.trades(symbol, start, upto)
             finer = minutes_of(trades, symbol, calendar, start, upto)
         return finer if interval is Interval.M1 else rolled_up(finer, interval, calendar, (start, upto))
 
-    def _fetched(self, provider: Provider, way: Way, part: Part, covered: tuple[int, int]) -> Fetched:
+    def _fetched(self, provider: Watched, way: Way, part: Part, covered: tuple[int, int]) -> Fetched:
         """Note a part as covered, and make it ready for the store."""
         rows = part.bars.copy()
         forming = (rows["state"] == BarState.FORMING) | (rows["end"] > self._wanted.now)
@@ -369,8 +365,8 @@ def _trades(
             say(f"trades of {symbol}: {said[-1][1]}; going on with {name}")
         held = _NO_TICKS
         try:
-            with lender.lent(name) as provider:
-                for page in cast("TradeProvider", provider).trades(symbol, start, end):
+            with lender.lent(name, say) as provider:
+                for page in provider.trades(symbol, start, end):
                     held = np.concatenate((held, page.ticks))
                     # Others of the last millisecond may stand on the next page, so it waits for that one.
                     upto = max(start, int(held["event_time"][-1]) // _MS * _MS) if len(held) else start

@@ -4,7 +4,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from scripted.provider import Script, seat, truth_of_minutes, truth_of_trades
+from scripted.provider import Script, quick, seat, truth_of_minutes, truth_of_trades
 
 from history.fetching import NobodyGave, fetch_bars, fetch_trades
 from market.bars import BAR, BarState
@@ -13,7 +13,7 @@ from market.intervals import MINUTE_NS, Interval
 from market.sessions import calendar
 from market.symbols import Symbol
 from operators.rollup import roll_up
-from sources.history.provider import BadAnswer, NotOffered, ProviderAway, QuotaSpent, Terms
+from sources.history.provider import BadAnswer, NotOffered, ProviderAway, QuotaSpent
 
 NOON = 1_767_355_200 * 10**9
 DAY = 1440 * MINUTE_NS
@@ -102,7 +102,7 @@ def test_a_switch_of_provider_leaves_no_seam(desk, seed):
     own = {interval, Interval.M1} if rng.random() < 0.7 else {Interval.M1}
 
     def script(fail):
-        terms = Terms(frozenset(own), rng.randint(1, 80))
+        terms = quick(*own, page_bars=rng.randint(1, 80))
         return Script(truth, terms=terms, newest_first=rng.random() < 0.5, fails=fail)
 
     ways = [script({rng.randint(0, 9): rng.choice(FAILURES)}), script({rng.randint(0, 9): rng.choice(FAILURES)})]
@@ -140,7 +140,7 @@ def test_an_interval_that_nobody_has_is_built_from_the_coarsest_that_nests(desk,
     """45m of 15m bars, not of 1m ones; the one that is not over is forming; the source says so."""
     clock.now_ns = NOON + 20 * MINUTE_NS
     truth = truth_of_minutes(NOON - 600 * MINUTE_NS, 700, quiet=0.4)
-    terms = Terms(frozenset({Interval.M1, Interval.M15, Interval.M30}), 7)
+    terms = quick(Interval.M1, Interval.M15, Interval.M30, page_bars=7)
     script = Script(truth, terms=terms)
     seat(desk, binance=script)
     start = NOON - 590 * MINUTE_NS
@@ -170,7 +170,7 @@ def test_bars_beyond_a_providers_reach_are_made_of_its_trades(desk, clock):
     now = clock.now_ns
     known = ticks[ticks["event_time"] < now]
     truth = np.concatenate([part.bars for part in minutes_of([TradePage(known)], kraken, calendar("24/7"), start, now)])
-    terms = Terms(frozenset({Interval.M1, Interval.H1}), 720, max_bars=720, has_trades=True)
+    terms = quick(Interval.M1, Interval.H1, page_bars=720, max_bars=720, has_trades=True)
     seat(desk, kraken=Script(truth, ticks, terms=terms))
     parts = list(fetch_bars(desk, kraken, Interval.M1, start=NOON - 2 * DAY))
     bars, spans = got(parts)
@@ -191,7 +191,7 @@ def test_minutes_of_trades_are_the_plain_sums(desk):
     start = NOON - 60 * MINUTE_NS
     ticks = truth_of_trades(start, NOON, a_minute=2.0, seed=3)
     kraken = Symbol("KRAKEN", "BTCUSD")
-    seat(desk, kraken=Script(ticks=ticks, terms=Terms(frozenset(), 1, has_trades=True)))
+    seat(desk, kraken=Script(ticks=ticks, terms=quick(has_trades=True)))
     bars, _ = got(list(fetch_bars(desk, kraken, Interval.M1, start=start)))
     expected = []
     for minute in sorted({int(tick["event_time"]) // MINUTE_NS * MINUTE_NS for tick in ticks}):
@@ -216,7 +216,7 @@ def test_a_count_beyond_the_cap_is_filled_up_from_trades_by_slots(desk):
 
     made = minutes_of([TradePage(ticks)], kraken, calendar("24/7"), NOON - 2 * DAY, NOON)
     truth = np.concatenate([part.bars for part in made])
-    seat(desk, kraken=Script(truth, ticks, terms=Terms(frozenset({Interval.M1}), 720, max_bars=720, has_trades=True)))
+    seat(desk, kraken=Script(truth, ticks, terms=quick(Interval.M1, page_bars=720, max_bars=720, has_trades=True)))
     bars, _ = got(list(fetch_bars(desk, kraken, Interval.M1, count=1000)))
 
     same(bars, truth[-len(bars) :])
@@ -226,7 +226,7 @@ def test_a_count_beyond_the_cap_is_filled_up_from_trades_by_slots(desk):
 def test_a_span_beyond_all_reach_is_said_and_the_rest_is_kept(desk):
     """Without trades the older part goes to the next provider, or is refused with what there is."""
     truth = truth_of_minutes(NOON - 2 * DAY, 2 * 1440)
-    short = Terms(frozenset({Interval.M1}), 500, max_bars=720)
+    short = quick(Interval.M1, page_bars=500, max_bars=720)
     seat(desk, binance=Script(truth, terms=short), okx=Script(truth))
     desk.settings.provider_order["BINANCE"] = ["binance"]
     parts = []
@@ -246,7 +246,7 @@ def test_when_nobody_gives_the_error_lists_what_each_said(desk):
         desk,
         binance=Script(fails={0: away}),
         okx=Script(fails={0: QuotaSpent("okx allows no call before noon", NOON)}),
-        alpaca=Script().offered("POCKETQUANT_PROVIDERS__ALPACA__KEY is not set"),
+        alpaca="POCKETQUANT_PROVIDERS__ALPACA__KEY is not set",
     )
     desk.settings.provider_order["BINANCE"] = ["alpaca", "binance", "okx"]
     with pytest.raises(NobodyGave) as caught:
@@ -279,7 +279,7 @@ def test_a_stock_is_counted_in_sessions(desk, clock):
         [truth[[calendar("XNYS").session_at(int(s) // MINUTE_NS) is not None for s in truth["start"]]]]
     )
     symbol = Symbol("NYSE", "F")
-    seat(desk, alpaca=Script(inside, terms=Terms(frozenset({Interval.M30}), 1000)))
+    seat(desk, alpaca=Script(inside, terms=quick(Interval.M30, page_bars=1000)))
     desk.settings.provider_order["stock"] = ["alpaca"]
     bars, _ = got(list(fetch_bars(desk, symbol, Interval.H1, count=100)))
 
@@ -309,7 +309,7 @@ def test_what_makes_no_sense_is_refused_before_any_call(desk, wanted, text):
 def test_trades_come_once_whatever_pages_cut(desk):
     """Pages end in the middle of a nanosecond; a provider that fails is followed by the next, at the millisecond."""
     ticks = truth_of_trades(NOON - DAY, NOON, a_minute=1.0, seed=5)
-    terms = Terms(frozenset(), 1, has_trades=True)
+    terms = quick(has_trades=True)
     seat(desk, binance=Script(ticks=ticks, terms=terms, fails={7: FAILURES[0]}), okx=Script(ticks=ticks, terms=terms))
     desk.settings.provider_order["BINANCE"] = ["binance", "okx"]
     start, end = NOON - DAY // 2, NOON - MINUTE_NS

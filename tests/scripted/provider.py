@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from history.roster import Offered, Roster
+from history.roster import Roster
 from market.bars import BAR, BarState
 from market.intervals import MINUTE_NS, Interval
 from market.sessions import calendar_for
@@ -48,6 +48,11 @@ def truth_of_trades(start, end, *, seed=1, a_minute=5.0):
     return ticks
 
 
+def quick(*intervals, page_bars=100, **more):
+    """Terms under which calls take no time."""
+    return Terms(frozenset(intervals), page_bars, per_second=1e6, **more)
+
+
 @dataclass
 class Script:
     """What a provider does; shared by all that are made of it, so that a test sees every call."""
@@ -55,7 +60,7 @@ class Script:
     bars: np.ndarray = field(default_factory=lambda: np.zeros(0, BAR))
     """The truth, as one-minute bars; the other intervals that it serves are their roll-up."""
     ticks: np.ndarray = field(default_factory=lambda: np.zeros(0, TICK))
-    terms: Terms = field(default_factory=lambda: Terms(frozenset({Interval.M1}), 100))
+    terms: Terms = field(default_factory=lambda: quick(Interval.M1))
     newest_first: bool = False
     fails: dict = field(default_factory=dict)
     """By the number of the call, from 0 on: what is raised instead of an answer."""
@@ -64,9 +69,24 @@ class Script:
     """(symbol, interval or `trades`, start, end) of each page that was served or failed."""
     closed: int = 0
 
-    def offered(self, missing=""):
-        """The script as a roster takes it; with a reason, one that may not be called."""
-        return Offered(self.terms, lambda means, name=None: Scripted(name, self, means), missing)
+
+@dataclass
+class Seat:
+    """A script as a roster takes it; with a reason, one that may not be called."""
+
+    name: str
+    script: Script
+    missing: str = ""
+    key: str = ""
+
+    @property
+    def terms(self):
+        """The script's."""
+        return self.script.terms
+
+    def make(self, means):
+        """One for a worker."""
+        return Scripted(self.name, self.script, means)
 
 
 class Scripted:
@@ -122,10 +142,8 @@ class Scripted:
 
 
 def seat(desk, **scripts):
-    """Make these the only providers of a desk, by name."""
-
-    def offer(name, script):
-        one = script if isinstance(script, Offered) else script.offered()
-        return Offered(one.terms, lambda means: one.make(means, name), one.missing)
-
-    return desk.keep(Roster, lambda: Roster(desk, {name: offer(name, script) for name, script in scripts.items()}))
+    """Make these the only providers of a desk, by name; a text instead of a script says why one may not be called."""
+    seats = {
+        name: Seat(name, Script(), one) if isinstance(one, str) else Seat(name, one) for name, one in scripts.items()
+    }
+    return desk.keep(Roster, lambda: Roster(desk, seats))
