@@ -65,7 +65,8 @@ class BinanceHistory:
         count: int | None = None,
     ) -> Iterator[Page]:
         """See `sources.history.provider.Provider`: with a start oldest page first, with a count alone newest first."""
-        request = bar_request(self.name, self.terms, self._means.now_ns(), symbol, interval, start, end, count)
+        now = self._means.now_ns()
+        request = bar_request(self.name, self.terms, now, symbol, interval, start, end, count, venue=self.name)
         if request.empty:
             return iter(())
         return self._forward(request) if count is None else self._backward(request, count)
@@ -126,8 +127,8 @@ class BinanceHistory:
                 return
 
     def _klines(self, request: BarRequest, pages: BarPages, span: dict[str, int]) -> tuple[list[Row], Page]:
-        name = venue_name(request.symbol, "binance").upper()
-        answer = self._ask("/api/v3/klines", _KLINES_WEIGHT, symbol=name, interval=str(request.interval), **span)
+        name, interval = request.name.upper(), str(request.interval)
+        answer = self._ask("/api/v3/klines", _KLINES_WEIGHT, symbol=name, interval=interval, **span)
         rows, bad = read_rows(self.name, answer.value, _read_kline)
         return rows, pages.page(rows, answer.now_ns, bad)
 

@@ -64,7 +64,8 @@ class CoinbaseHistory:
         count: int | None = None,
     ) -> Iterator[Page]:
         """See `sources.history.provider.Provider`: with a start oldest page first, with a count alone newest first."""
-        request = bar_request(self.name, self.terms, self._means.now_ns(), symbol, interval, start, end, count)
+        now = self._means.now_ns()
+        request = bar_request(self.name, self.terms, now, symbol, interval, start, end, count, venue=self.name)
         if request.empty:
             return iter(())
         return self._forward(request) if count is None else self._backward(request)
@@ -123,7 +124,7 @@ class CoinbaseHistory:
                 until = self._day_before(request, cursor, floor)
 
     def _candles(self, request: BarRequest, pages: BarPages, start: int, end: int) -> tuple[list[Row], Page]:
-        answer = self._span(request.symbol, GRANULARITY[request.interval], start, end)
+        answer = self._span(request.name, GRANULARITY[request.interval], start, end)
         rows, bad = read_rows(self.name, answer.value, _read_candle)
         return rows, pages.page(rows, answer.now_ns, bad)
 
@@ -132,7 +133,7 @@ class CoinbaseHistory:
         day = start - start % _DAY_NS
         while day < request.end:
             until = day + self.terms.page_bars * _DAY_NS
-            found = self._days(request.symbol, day, until)
+            found = self._days(request.name, day, until)
             if found:
                 return max(min(found), start)
             day = until
@@ -142,21 +143,21 @@ class CoinbaseHistory:
         """As `_next_day`, backwards: the end of the last day with trades."""
         day = until + -until % _DAY_NS
         while day > floor:
-            found = self._days(request.symbol, day - self.terms.page_bars * _DAY_NS, day)
+            found = self._days(request.name, day - self.terms.page_bars * _DAY_NS, day)
             if found:
                 return min(max(found) + _DAY_NS, until)
             day -= self.terms.page_bars * _DAY_NS
         return floor
 
-    def _days(self, symbol: Symbol, start: int, end: int) -> list[int]:
-        answer = self._span(symbol, GRANULARITY[Interval.D1], start, end)
+    def _days(self, product: str, start: int, end: int) -> list[int]:
+        answer = self._span(product, GRANULARITY[Interval.D1], start, end)
         return [row.start for row in read_rows(self.name, answer.value, _read_candle)[0] if start <= row.start < end]
 
-    def _span(self, symbol: Symbol, granularity: int, start: int, end: int) -> Answer:
+    def _span(self, product: str, granularity: int, start: int, end: int) -> Answer:
         """Candles that start in [start, end), at most 300. The venue's `end` is inclusive."""
         params: dict[str, str | int] = {"granularity": granularity}
         params |= {"start": moment_text(start), "end": moment_text(end - 1)}
-        return self._caller.get(f"/products/{venue_name(symbol, 'coinbase')}/candles", params)
+        return self._caller.get(f"/products/{product}/candles", params)
 
     def _first_id(self, product: str, start: int, last: TradeRow) -> int:
         """The id of the first trade at `start` or later, to within a page; past the last one's if there is none.

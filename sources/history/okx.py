@@ -86,7 +86,8 @@ class OkxHistory:
         count: int | None = None,
     ) -> Iterator[Page]:
         """See `sources.history.provider.Provider`: newest page first."""
-        request = bar_request(self.name, self.terms, self._means.now_ns(), symbol, interval, start, end, count)
+        now = self._means.now_ns()
+        request = bar_request(self.name, self.terms, now, symbol, interval, start, end, count, venue=self.name)
         return iter(()) if request.empty else self._candles(request)
 
     def trades(self, symbol: Symbol, start: int, end: int) -> Iterator[TradePage]:
@@ -110,7 +111,7 @@ class OkxHistory:
 
     def _candles(self, request: BarRequest) -> Iterator[Page]:
         pages, progress, until = BarPages(request, quiet=True), Progress(self.name), request.end
-        name = venue_name(request.symbol, "okx")
+        name = request.name
         read = _read_contract_candle if name.count("-") > 1 else _read_candle
         while not pages.done and until > request.start:
             params = {"instId": name, "bar": BARS[request.interval], "limit": str(TERMS.page_bars)}

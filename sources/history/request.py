@@ -21,6 +21,8 @@ class BarRequest:
     """ns, never after the present moment."""
     count: int | None
     """None for all in the span."""
+    name: str = ""
+    """The symbol as the venue spells it, where a venue was named; else its ticker."""
 
     @property
     def empty(self) -> bool:
@@ -37,18 +39,31 @@ def bar_request(
     start: int | None,
     end: int | None,
     count: int | None,
+    *,
+    venue: str | None = None,
 ) -> BarRequest:
     """Read the arguments of `Provider.fetch`.
 
+    Args:
+        name: Of the provider, for texts.
+        terms: What it has.
+        now_ns: The clock.
+        symbol: This and the next four are what `fetch` was given.
+        interval: Of the bars.
+        start: ns.
+        end: ns.
+        count: Of bars.
+        venue: Whose spelling the symbol's name is wanted in (`market.spelling.to_venue`).
+
     Raises:
-        NotOffered: The provider has no bars of that interval.
+        NotOffered: The provider has no bars of that interval, or the symbol is none of its venue's.
     """
     assert start is not None or count is not None, "a request has a start or a count"
     if interval not in terms.intervals:
         msg = f"{name} has no {interval} bars; it has {' '.join(str(one) for one in sorted(terms.intervals))}"
         raise NotOffered(msg)
     until = now_ns if end is None else min(end, now_ns)
-    return BarRequest(symbol, interval, start or 0, until, count)
+    return BarRequest(symbol, interval, start or 0, until, count, venue_name(symbol, venue) if venue else symbol.ticker)
 
 
 class Progress:
