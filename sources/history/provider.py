@@ -68,6 +68,8 @@ class Terms:
     """Bars in one page at most."""
     windows: tuple[Window, ...] = ()
     """Limits that the quota ledger keeps, over all processes and restarts."""
+    call_weight: int = 1
+    """Weight of the call for one page of bars, by which the planner reckons."""
     per_second: float = 5.0
     """Pace of calls within a process."""
     max_bars: int | None = None
