@@ -8,7 +8,6 @@ for (`request_more_data`). Each request is answered by `series_completed`, after
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -44,7 +43,8 @@ _NO_NUMBER: Final = 1e99
 """The venue writes 1e+100 for an empty value."""
 _TOO_MUCH: Final = ("exceed", "rate", "limit", "too many")
 _DELAYED: Final = "delayed_streaming_"
-_LATEST_MS: Final = 9_223_372_036_000
+_LATEST_S: Final = 9_223_372_036
+_LATEST_MS: Final = 1000 * _LATEST_S
 
 
 @dataclass(slots=True)
@@ -52,8 +52,8 @@ class Series:
     """What one request was answered with."""
 
     rows: dict[int, list[Any]] = field(default_factory=dict)
-    """By start (seconds since 1970): `[start, open, high, low, close, volume]`, volume absent where none is counted.
-    A value that is no number is None."""
+    """By start (seconds since 1970): `[start, open, high, low, close, volume]` as they came, no volume where none
+    is counted; an empty value is None."""
     odd: list[str] = field(default_factory=list)
     """Rows without a start, as they came, shortened."""
     delay_s: int = 0
@@ -296,13 +296,16 @@ class ChartSession:
             reason = "its bars are no list"
             raise _unreadable(reason, payload)
         for row in rows:
-            values = row.get("v") if isinstance(row, dict) else None
-            numbers = [_number(value) for value in values] if isinstance(values, list) else []
-            start = numbers[0] if numbers else None
-            if start is None or not 0 <= start < 1e10:
+            held = row.get("v") if isinstance(row, dict) else None
+            values: list[Any] = held if isinstance(held, list) else []
+            if not values or type(values[0]) not in {int, float} or not 0 <= values[0] < _LATEST_S:
                 found.odd.append(json.dumps(row)[:120])
                 continue
-            found.rows[int(start)] = numbers[:6] if self._volume else numbers[:5]
+            told = [None if type(value) is float and abs(value) > _NO_NUMBER else value for value in values]
+            found.rows[int(values[0])] = told[:6] if self._volume else told[:5]
+        if found.odd and not found.rows:
+            reason = "none of its bars has a start"
+            raise _unreadable(reason, payload)
 
     def _completed(self, params: list[Any], found: Series) -> bool:
         """Whether it is ours that is complete, and how far it lags."""
@@ -337,12 +340,6 @@ class ChartSession:
         if any(word in told.lower() for word in _TOO_MUCH):
             return self._spent(told)
         return BadAnswer(f"tradingview answers {method}: {told}; try later, or name another provider")
-
-
-def _number(value: Any) -> float | None:
-    if type(value) not in {int, float} or not isfinite(value) or abs(value) > _NO_NUMBER:
-        return None
-    return float(value)
 
 
 def _words(params: list[Any]) -> str:

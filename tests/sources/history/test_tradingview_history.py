@@ -388,7 +388,7 @@ def test_a_damaged_frame_is_asked_for_again_and_not_taken_for_an_empty_page(give
         ([0, 10, 11, 9, 10, -1], "negative volume"),
         ([0, 12, 11, 9, 10, 1], "open outside"),
         ([0, 10, 11], "not a number"),
-        ([0, "10", 11, 9, 10, 1], "not a number"),
+        ([0, "ten", 11, 9, 10, 1], "not a number"),
     ],
 )
 def test_a_row_that_cannot_be_is_told_and_left_out(given, row, reason):
