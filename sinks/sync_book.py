@@ -129,6 +129,12 @@ class SyncBook(HistoryBook):
                     " started_at = NULL, ended_at = NULL WHERE state IN ('completed', 'error')",
                     (str(task), *symbol, NAMES[interval], owner, now),
                 ).rowcount
+                if owner is not None:
+                    # A wish that nobody had taken up has now somebody, whose end would be noticed.
+                    connection.execute(
+                        f"UPDATE syncs SET owner = ? WHERE {_KEY} AND state = 'pending' AND owner IS NULL",
+                        (owner, str(task), *symbol, NAMES[interval]),
+                    )
         return asked
 
     def begin(

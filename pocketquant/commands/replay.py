@@ -1,11 +1,8 @@
 """`pq replay`."""
 
 import json
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +12,7 @@ from market.symbols import Symbol
 from pocketquant import options
 from pocketquant.output import note
 from pocketquant.progress import progress
+from pocketquant.until_signal import until_signal
 
 if TYPE_CHECKING:
     from dataflows.replay import Summary
@@ -89,7 +87,7 @@ def replay(
             round(settings.grace_s * 1_000_000_000),
         )
         noise = folders.logs / "replay.err.log"
-        with _until_signal() as stop, engine_noise(noise), progress(_STEPS) as tell:
+        with until_signal() as stop, engine_noise(noise), progress(_STEPS) as tell:
             summary = run(
                 ticks,
                 desk,
@@ -136,28 +134,3 @@ def _report(level: Any, name: str, text: str) -> None:
     getattr(logger(), level)(name, text=text)
     if level != "info":
         note(text)
-
-
-@contextmanager
-def _until_signal() -> Iterator[threading.Event]:
-    """An event that Ctrl-C or SIGTERM sets, so that a replay ends at a place where it can go on.
-
-    A second one ends it where it is, which a replay survives as well.
-    """
-    stop = threading.Event()
-
-    def end(*_: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    old = {
-        number: signal.signal(number, end)
-        for number in (signal.SIGINT, signal.SIGTERM)
-        if threading.current_thread() is threading.main_thread()
-    }
-    try:
-        yield stop
-    finally:
-        for number, handler in old.items():
-            signal.signal(number, handler)

@@ -129,6 +129,16 @@ def test_a_wish_that_nobody_takes_up_is_given_up_after_a_day(book):
     assert book.ask(Task.SYNC, [BTC], H1, UNTAKEN_NS + 2) == 1
 
 
+def test_a_wish_that_a_process_takes_up_ends_with_that_process(book, living):
+    book.ask(Task.SYNC, [BTC], H1, 1)
+
+    assert book.ask(Task.SYNC, [BTC], H1, 2, YOU) == 0
+    living.remove(YOU)
+
+    found = book.status(Task.SYNC, BTC, H1, 3)
+    assert (found.state, found.asked_at) == ("error", 1)
+
+
 def test_a_symbol_that_was_removed_is_forgotten(book):
     book.ask(Task.SYNC, [BTC, ETH], H1, 0, ME)
 
