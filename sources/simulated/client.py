@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from market.errors import DeskError
+from sources.simulated.klines import KLINE
 from sources.simulated.tape import MADE
 
 
@@ -42,6 +43,18 @@ def truth_ticks(url: str, symbol: str, after_id: int = 0, timeout_s: float = 60.
     """Every tick of a symbol that the exchange made and still knows, as `MADE` records in order of id."""
     query = urlencode({"symbol": symbol, "after_id": after_id, "format": "binary"})
     return np.frombuffer(_call(url, f"/truth/ticks?{query}", None, timeout_s), MADE)
+
+
+def true_bars(
+    url: str, symbol: str, interval: str, start: int = 0, end: int | None = None, timeout_s: float = 120.0
+) -> NDArray[np.void]:
+    """Bars that start in `[start, end)` (ns) as they truly are, of any of the 13 intervals: `KLINE` records.
+
+    Whatever faults are on, and without counting as served: what a test compares with.
+    """
+    span = {"start": start} | ({} if end is None else {"end": end})
+    query = urlencode({"symbol": symbol, "interval": interval, **span})
+    return np.frombuffer(_call(url, f"/truth/history?{query}", None, timeout_s), KLINE)
 
 
 def _call(url: str, path: str, body: bytes | None, timeout_s: float) -> bytes:

@@ -28,7 +28,7 @@ from sources.simulated.history_pages import (
 )
 from sources.simulated.klines import records
 from sources.simulated.listing import EXCHANGE, Instrument
-from sources.simulated.synthetic import LISTED_NS
+from sources.simulated.synthetic import FIRST_DAY, LISTED_NS
 
 BARS_MAX: Final = 1_000
 TRADES_MAX: Final = 5_000
@@ -114,6 +114,7 @@ class HistoryApi:
             "interval": str(interval),
             "columns": BAR_COLUMNS,
             "bars": alter(rows, before, dealt),
+            "now": done_ns,
             "next": following // MS if page.more else None,
         }
         if FaultKind.HISTORY_EMPTY in dealt.kinds:
@@ -165,7 +166,7 @@ class HistoryApi:
         instrument = self._instrument(query)
         interval = parse_interval(query.get("interval", ""))
         self._exchange.pump()
-        start, end = self._span(query, 1, self._exchange.done_ns + 1)
+        start, end = whole(query, "start", 0), min(whole(query, "end", 2**62), self._exchange.done_ns + 1)
         bars = await _in_thread(self._history.bars, instrument, interval, start, end)
         return Answer(200, records(bars, interval).tobytes(), "application/octet-stream")
 
@@ -179,7 +180,10 @@ class HistoryApi:
         return found
 
     def _span(self, query: Mapping[str, str], unit_ns: int, now_ns: int) -> tuple[int, int]:
-        start = max(whole(query, "start", 0) * unit_ns, LISTED_NS)
+        start = whole(query, "start", -(-LISTED_NS // unit_ns)) * unit_ns
+        if start < LISTED_NS:
+            msg = f"nothing was traded before {FIRST_DAY}, when the symbols were listed; start there"
+            raise DeskError(msg)
         end = min(whole(query, "end", now_ns // unit_ns + 1) * unit_ns, now_ns)
         return start, max(start, end)
 

@@ -195,6 +195,6 @@ def _spoilt(row: Row, rng: np.random.Generator) -> Row:
     if len(row) == len(TRADE_COLUMNS):
         place, text = (2, "NaN") if rng.random() < 0.5 else (3, "-1.0")
     else:
-        place, text = ((1, "NaN"), (2, "0.0"), (5, "-1.0"))[int(rng.integers(0, 3))]
+        place, text = ((1, "NaN"), (2, "0.00001"), (5, "-1.0"))[int(rng.integers(0, 3))]
     spoilt[place] = text
     return spoilt
