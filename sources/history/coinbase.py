@@ -37,7 +37,6 @@ _SECOND_NS: Final = 10**9
 _DAY_NS: Final = 86_400 * _SECOND_NS
 _FIRST_DAY_NS: Final = 16_405 * _DAY_NS
 """2014-12-01, when its first trade was made: no candle is older."""
-_PAGE_TRADES: Final = 1000
 
 
 class CoinbaseHistory:
@@ -45,6 +44,8 @@ class CoinbaseHistory:
 
     name = "coinbase"
     terms = TERMS
+    page_trades = 1000
+    """Trades in one answer at most."""
 
     def __init__(
         self, means: Means, *, key: str | None = None, secret: str | None = None, url: str | None = None
@@ -81,15 +82,16 @@ class CoinbaseHistory:
         cursor, progress = self._first_id(product, start, last), Progress(self.name)
         while cursor <= last.trade_id:
             # `after` is older in its words: ids below it, newest first.
-            rows, bad = self._trades(product, {"after": cursor + _PAGE_TRADES, "limit": _PAGE_TRADES})
-            yield pages.page([row for row in rows if row.trade_id >= cursor], bad)
-            if any(row.event_time >= end for row in rows):
+            rows, bad = self._trades(product, {"after": cursor + self.page_trades, "limit": self.page_trades})
+            here = [row for row in rows if cursor <= row.trade_id < cursor + self.page_trades]
+            yield pages.page(here, bad)
+            if any(row.event_time >= end for row in here):
                 return
-            if rows:
+            if here:
                 progress.made()
-            elif not progress.ends(empty=True):
+            elif not progress.ends(empty=not rows):
                 continue
-            cursor += _PAGE_TRADES
+            cursor += self.page_trades
 
     def close(self) -> None:
         """Let go of connections."""
@@ -103,10 +105,10 @@ class CoinbaseHistory:
             until = min(cursor + self.terms.page_bars * step, request.end)
             rows, page = self._candles(request, pages, cursor, until)
             yield page
-            if rows:
+            if any(cursor <= row.start < until for row in rows):
                 cursor = until
                 progress.made()
-            elif progress.ends(empty=True):
+            elif progress.ends(empty=not rows):
                 cursor = self._next_day(request, until) if until < request.end else until
 
     def _backward(self, request: BarRequest) -> Iterator[Page]:
@@ -117,10 +119,10 @@ class CoinbaseHistory:
             cursor = until - self.terms.page_bars * step
             rows, page = self._candles(request, pages, cursor, until)
             yield page
-            if rows:
+            if any(cursor <= row.start < until for row in rows):
                 until = cursor
                 progress.made()
-            elif progress.ends(empty=True):
+            elif progress.ends(empty=not rows):
                 until = self._day_before(request, cursor, floor)
 
     def _candles(self, request: BarRequest, pages: BarPages, start: int, end: int) -> tuple[list[Row], Page]:
@@ -167,11 +169,11 @@ class CoinbaseHistory:
         low, high = 1, last.trade_id + 1
         low_time, high_time = _FIRST_DAY_NS, last.event_time
         steady = True
-        while high - low > _PAGE_TRADES:
+        while high - low > self.page_trades:
             share = (start - low_time) / max(high_time - low_time, 1) if steady else 0.5
             steady = not steady
             guess = low + int(min(max(share, 0.01), 0.99) * (high - low))
-            rows, _ = self._trades(product, {"after": guess + 1, "limit": _PAGE_TRADES})
+            rows, _ = self._trades(product, {"after": guess + 1, "limit": self.page_trades})
             before = [row for row in rows if row.event_time < start]
             if not rows or len(before) == len(rows):
                 # Nothing below the guess, or all of it, is too early.

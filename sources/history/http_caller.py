@@ -6,10 +6,12 @@ in quotes do, so that a price becomes a float once, where its row is built (`sou
 """
 
 import json
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import cache
 from ipaddress import ip_address
 from random import Random
 from typing import Any, Final
@@ -55,8 +57,8 @@ class Answer:
     """By any case of the name."""
     body: bytes
     value: Any
-    """The body as JSON, `None` where it is none. Numbers with a fraction or an exponent, `NaN` and `Infinity` are the
-    text that was sent; whole numbers are ints."""
+    """The body as JSON, `None` where it is none; what `get` returns has one. Numbers with a fraction or an exponent,
+    `NaN` and `Infinity` are the text that was sent; whole numbers are ints."""
     now_ns: int
     """The moment of the answer by the slower of two clocks, ours and the provider's `Date`: a bar that had not ended
     by then is still open. A `Date` that is an hour or more off is not believed."""
@@ -143,6 +145,7 @@ class HttpCaller:
         self._client = httpx.Client(
             headers={"Accept": "application/json", "User-Agent": "PocketQuant", **(headers or {})},
             timeout=httpx.Timeout(30.0, connect=10.0),
+            verify=_tls(),
             trust_env=not all(_is_loopback(url) for url in self._urls),
         )
 
@@ -220,10 +223,12 @@ class HttpCaller:
         if isinstance(wrong, ProviderAway):
             raise _Failed(str(wrong))
         if wrong is not None:
+            # A provider may repeat our key in what it says.
+            wrong.args = (self._clean(str(wrong)),)
             raise wrong
         if not answer.ok:
             self._refuse(answer)
-        if answer.value is None and answer.body.strip() != b"null":
+        if answer.value is None:
             raise _Unreadable(self._why_unreadable(answer))
         return answer
 
@@ -296,7 +301,7 @@ class HttpCaller:
             json.loads(answer.body)
         except (ValueError, RecursionError) as error:
             return f"{error}; {len(answer.body)} bytes, {answer.text[:80]!r}"
-        return f"{len(answer.body)} bytes that are no JSON"
+        return "null"
 
 
 class _Failed(Exception):  # noqa: N818  # Never leaves this module.
@@ -305,6 +310,14 @@ class _Failed(Exception):  # noqa: N818  # Never leaves this module.
 
 class _Unreadable(Exception):  # noqa: N818  # As above.
     """An answer that cannot be read: cut off, perhaps."""
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all callers: reading the certificates that are to be trusted takes 20 ms."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 def _json(body: bytes) -> Any:

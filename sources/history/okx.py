@@ -197,11 +197,10 @@ class _Worth:
 
 def _judge(answer: Answer) -> ProviderError | Busy | None:
     """Its errors have a code other than 0 beside any status."""
-    if not isinstance(answer.value, dict):
-        return BadAnswer(f"okx answers with {shown(answer.value)}; name another provider") if answer.ok else None
-    code = str(answer.value.get("code", ""))
-    if code == "0":
+    value = answer.value
+    if value is None or (isinstance(value, dict) and value.get("code") == "0" and "data" in value):
         return None
+    code = str(value.get("code", "")) if isinstance(value, dict) else ""
     told = f"{code} {answer.text}"
     if code in _BUSY:
         return Busy(f"okx says {told}")

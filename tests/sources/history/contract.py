@@ -203,6 +203,8 @@ class HistoryContract:
     """`key` and `secret`, where it wants them."""
     foreign: Symbol | None = Symbol("NASDAQ", "AAPL")
     """A symbol that is none of its venue's."""
+    moment = NOW
+    """The venue's clock: by it the model says which bar is over, where the venue says so."""
 
     def question(self, asked: Asked) -> Any:
         """Read a request: a `Question`, or a `Reply` where the venue would refuse it."""
@@ -378,7 +380,8 @@ class BarContract(HistoryContract):
     def test_a_bar_is_over_at_the_moment_of_its_end(self):
         interval = self.intervals[0]
         bars = self.truth(interval)
-        desk = Desk(bars[-1].end)
+        self.moment = bars[-1].end
+        desk = Desk(self.moment)
         with self.serving(self.venue({interval: bars}), desk) as (provider, _):
             pages = list(provider.fetch(self.symbol, interval, start=bars[-9].start))
         found = self.told(pages, interval)
@@ -475,7 +478,10 @@ class BarContract(HistoryContract):
     def test_a_symbol_of_another_exchange_is_not_offered_and_not_asked_for(self, desk):
         if self.foreign is None:
             pytest.skip("it serves every exchange")
-        with self.serving(self.venue(), desk) as (provider, server), pytest.raises(NotOffered, match=self.foreign.ticker):
+        with (
+            self.serving(self.venue(), desk) as (provider, server),
+            pytest.raises(NotOffered, match=self.foreign.ticker),
+        ):
             next(iter(provider.fetch(self.foreign, self.intervals[0], count=1)))
         assert not server.calls
 
@@ -632,7 +638,7 @@ class TradeContract(HistoryContract):
             if place == many // 2:
                 time += 20 * 3600 * 10**9
             elif place % 10 not in {3, 4} and place % self.trade_page:
-                time += chance.randrange(1, 120_000) * 10**9 // 1000 // self.stamp_ns * self.stamp_ns
+                time += chance.randrange(1, 2 * 8 * 3600 * 10**9 // many // self.stamp_ns) * self.stamp_ns
             price = round(price + chance.gauss(0, 0.1), 2)
             side = chance.choice([Aggressor.BUY, Aggressor.SELL])
             trades.append(Trade(time, price, round(chance.uniform(0.001, 3), 8), 5_000 + place, side))
