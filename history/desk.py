@@ -4,12 +4,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from infra.folders import Folders
 from infra.settings import Settings
 from sinks.bar_store import BarStore, open_store
 from sinks.ledger import Ledger
+from sinks.places import Place, S3Access, open_place
 
 
 class _Closed(Protocol):
@@ -83,6 +85,24 @@ class HistoryDesk:
                 self._open.callback(made.close)
             found: Kept = self._kept[kind]
             return found
+
+    @property
+    def archive_place(self) -> Place:
+        """Where the archive is; nothing is made or asked yet."""
+        return self.place(self.settings.archive_to, self.folders.archive)
+
+    def place(self, address: str | None, folder: Path) -> Place:
+        """A place of the settings: at `address`, which may be an S3's, or else the folder.
+
+        Raises:
+            DeskError: The address is none.
+        """
+        backup = self.settings.backup
+        access_key, secret_key = (
+            None if secret is None else secret.get_secret_value()
+            for secret in (backup.s3_access_key, backup.s3_secret_key)
+        )
+        return open_place(address or folder, S3Access(backup.s3_endpoint, backup.s3_region, access_key, secret_key))
 
     def close(self) -> None:
         """Close what was opened. Can be called twice."""
