@@ -1,9 +1,12 @@
 """How far things have come: consumers in the journal, files being replayed, feeds."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from market.symbols import Symbol
 from sinks.ledger_file import LedgerFile
+
+ARCHIVE: Final = "archive"
+"""The consumer for which the journal's old days wait without holding back what the others have read."""
 
 
 class ConsumerPosition(NamedTuple):
@@ -73,8 +76,15 @@ class Progress(LedgerFile):
         ]
 
     def consumed_seq(self) -> int:
-        """The row up to which no consumer can ask again; 0 where none is known, so that nothing is removed."""
-        return min((position.previous for position in self.positions()), default=0)
+        """The row up to which no consumer can ask again; 0 where none is known, so that nothing is removed.
+
+        The archive is told apart: `archived_seq`.
+        """
+        return min((one.previous for one in self.positions() if one.consumer != ARCHIVE), default=0)
+
+    def archived_seq(self) -> int | None:
+        """The row up to which all is archived; None where nothing ever was, or is to be any more."""
+        return next((one.seq for one in self.positions() if one.consumer == ARCHIVE), None)
 
     def seen_seq(self) -> int:
         """The highest row that any consumer has seen; 0 where none is known."""

@@ -95,5 +95,9 @@ class Housekeeping:
 
     def _prune(self) -> list[Path]:
         return self._journal.prune(
-            self._keep_days, self._min_free_bytes, self._ledger.consumed_seq(), free_bytes=self._free
+            self._keep_days,
+            self._min_free_bytes,
+            self._ledger.consumed_seq(),
+            self._ledger.archived_seq(),
+            free_bytes=self._free,
         )

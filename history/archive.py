@@ -1,0 +1,303 @@
+"""Archiving: what the journal and the store hold goes to Parquet files, so that the journal's old days may go.
+
+Run it as often as you like: each run adds what came since the last one, and a run that was killed is taken up where it
+was. What is archived is read back and compared before it counts; only then is the journal told that it may go.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from market.errors import DeskError
+from market.intervals import Interval
+from market.journal_rows import CorruptRow, Row, RowKind
+from sinks.ledger_progress import ARCHIVE
+from sources.journal import JournalReader
+
+if TYPE_CHECKING:
+    from history.desk import HistoryDesk
+    from market.symbols import Symbol
+    from sinks.archive_bars import BarArchive
+    from sinks.archive_manifest import Day, Part
+    from sinks.bar_store import BarStore
+    from sinks.parquet_archive import ParquetArchive
+    from sources.journal_file import DayFile
+
+Tell = Callable[[str, float], None]
+"""Called with what is being done (`journal`, `bars`) and how much of it is done, 0 to 1; now and then."""
+
+READ_BYTES: Final = 32 << 20
+
+
+class Archived(NamedTuple):
+    """What a run did."""
+
+    where: str
+    """The archive."""
+    ticks: int
+    quotes: int
+    marks: int
+    journal_rows: int
+    """Rows of the journal that these were in."""
+    days: tuple[str, ...]
+    """Days of the journal that were archived, or went on."""
+    upto_seq: int
+    """Every row of the journal up to this one is in the archive; 0 if there is none."""
+    journal_bytes: int
+    """Bytes of the files that were written for them."""
+    tick_bytes: int
+    """Of these, of files of ticks."""
+    journal_seconds: float
+    bars: int
+    """Bars in the files that were written for them."""
+    bar_files: int
+    bar_bytes: int
+    damaged: tuple[str, ...]
+    """What of the journal could not be read, a sentence each."""
+
+    @property
+    def bytes_per_tick(self) -> float | None:
+        """Size of a tick in the archive, every column; None where no tick was written."""
+        return self.tick_bytes / self.ticks if self.ticks else None
+
+
+class _Journaled(NamedTuple):
+    """What a run did about the journal."""
+
+    ticks: int = 0
+    quotes: int = 0
+    marks: int = 0
+    rows: int = 0
+    days: tuple[str, ...] = ()
+    bytes: int = 0
+    tick_bytes: int = 0
+
+
+def archive(desk: "HistoryDesk", *, tell: Tell | None = None) -> Archived:
+    """Bring the archive up to date with the journal and the store. A desk may be running meanwhile.
+
+    Raises:
+        DeskError: Another process archives; the archive is of another journal, damaged, or cannot be written; the
+            journal or the store cannot be read.
+    """
+    from sinks.archive_bars import BarArchive
+    from sinks.parquet_archive import ParquetArchive
+
+    tell = tell or (lambda *_: None)
+    desk.folders.create()
+    with _alone(desk.folders.run / "archive.lock"):
+        target = ParquetArchive(desk.archive_place)
+        target.clean()
+        began = time.perf_counter()
+        damaged: list[CorruptRow] = []
+        journaled = _journal(desk.folders.journal, target, damaged, tell)
+        took = time.perf_counter() - began
+        upto = target.last_seq()
+        if upto:
+            # From here on the journal's days up to there may go.
+            desk.ledger.reset(ARCHIVE, upto)
+        bars, files, size = _bars(desk.store, BarArchive(desk.archive_place), tell)
+    return Archived(
+        target.where,
+        journaled.ticks,
+        journaled.quotes,
+        journaled.marks,
+        journaled.rows,
+        journaled.days,
+        upto,
+        journaled.bytes,
+        journaled.tick_bytes,
+        took,
+        bars,
+        files,
+        size,
+        tuple(map(str, damaged)),
+    )
+
+
+def check(desk: "HistoryDesk") -> list[str]:
+    """Compare every file of the archive with its manifest; a sentence for each that is not as it was written."""
+    from sinks.parquet_archive import ParquetArchive
+
+    return ParquetArchive(desk.archive_place).check()
+
+
+def release(desk: "HistoryDesk") -> None:
+    """Have the journal wait for the archive no longer; the next run of `archive` has it wait again."""
+    desk.ledger.forget(ARCHIVE)
+
+
+def _journal(folder: Path, target: "ParquetArchive", damaged: list[CorruptRow], tell: Tell) -> _Journaled:
+    """Archive the rows that came since the last run."""
+    done = target.newest()
+    total = _Journaled()
+    with JournalReader(folder, damaged.append) as reader:
+        last = reader.last_seq()
+        _refuse_another_journal(done, reader, last, target)
+        begin = max(reader.first_seq() - 1, done.last_seq if done is not None else 0)
+        for file in reader.files():
+            with file:
+                file_last = min(file.last_seq() or 0, last)
+                after = max(begin, file.spans_from()[1] if file.first_seq() is not None else begin)
+                if file_last <= after:
+                    continue
+                day = file.path.stem
+                for part, ticks, quotes, marks in _parts(reader, target, file, after, file_last, damaged):
+                    written = part.files.values()
+                    total = _Journaled(
+                        total.ticks + ticks,
+                        total.quotes + quotes,
+                        total.marks + marks,
+                        total.rows + part.journal_rows,
+                        total.days if day in total.days else (*total.days, day),
+                        total.bytes + sum(one.bytes for one in written),
+                        total.tick_bytes + (part.files["ticks"].bytes if "ticks" in part.files else 0),
+                    )
+                    tell("journal", min(1.0, (part.last_seq - begin) / max(1, last - begin)))
+    tell("journal", 1.0)
+    return total
+
+
+def _parts(
+    reader: JournalReader,
+    target: "ParquetArchive",
+    file: "DayFile",
+    after: int,
+    last: int,
+    damaged: list[CorruptRow],
+) -> Iterator[tuple["Part", int, int, int]]:
+    """Write one day's rows above `after`, part by part: each part, and its ticks, quotes and marks."""
+    from sinks.parquet_archive import PART_RECORDS
+
+    day = file.path.stem
+    known = target.day(day)
+    reached, told = after, len(damaged)
+    rows: list[Row] = []
+    counts = dict.fromkeys(RowKind, 0)
+    while after < last:
+        found = [row for row in reader.read(after, max_bytes=READ_BYTES) if row.seq <= last]
+        # Nothing more to be read, though there should be: the end of the day is damaged.
+        after = found[-1].seq if found else last
+        rows += found
+        for row in found:
+            counts[RowKind(row.kind)] += row.count
+        if not rows or (after < last and max(counts.values()) < PART_RECORDS):
+            continue
+        streams = reader.streams()
+        part = target.write_part(day, rows, streams)
+        known = target.save_day(
+            day,
+            known,
+            part,
+            streams,
+            rows[-1].checksum,
+            [(seq, "the numbering begins anew here") for seq in _after_holes(rows, reached) if file.jumped_to(seq)],
+            [(one.first_seq, one.last_seq, one.why) for one in damaged[told:]],
+        )
+        yield part, counts[RowKind.TICKS], counts[RowKind.QUOTES], counts[RowKind.MARKS]
+        reached, told = after, len(damaged)
+        rows, counts = [], dict.fromkeys(RowKind, 0)
+
+
+def _after_holes(rows: list[Row], before: int) -> list[int]:
+    """Numbers that do not follow on the one before."""
+    seqs = np.array([before, *(row.seq for row in rows)])
+    found: list[int] = seqs[1:][np.diff(seqs) > 1].tolist()
+    return found
+
+
+def _refuse_another_journal(done: "Day | None", reader: JournalReader, last: int, target: "ParquetArchive") -> None:
+    """Refuse to mix two journals in one archive.
+
+    Raises:
+        DeskError: The journal ends before what is archived, or has another row of the same number.
+    """
+    if done is None or not last:
+        return
+    other = last < done.last_seq
+    if not other and reader.first_seq() <= done.last_seq:
+        try:
+            rows = reader.read(done.last_seq - 1, 1)
+        except CorruptRow:
+            rows = []
+        other = bool(rows) and rows[0].seq == done.last_seq and rows[0].checksum != done.last_checksum
+    if other:
+        msg = (
+            f"archive {target.where} is of another journal: it goes up to row {done.last_seq}, which this journal "
+            f"(up to row {last}) has otherwise or not yet; name another place with archive_to, or move the archive away"
+        )
+        raise DeskError(msg)
+
+
+def _bars(store: "BarStore", target: "BarArchive", tell: Tell) -> tuple[int, int, int]:
+    """Archive the closed bars of every span in which the store has changed: how many bars, files and bytes."""
+    from sinks.archive_bars import OVER, bounds
+
+    known = target.heads()
+    heads = {writer: store.head(writer)[0] for writer in store.writers()}
+    changed = _changed(store, known, heads)
+    bars = files = size = 0
+    for place, (symbol, spans) in enumerate(sorted(changed.items())):
+        frames = {}
+        for interval, span in sorted(spans):
+            start, end = bounds(span)
+            frames[interval, span] = store.read(symbol, interval, start, end, states=OVER, newest_first=False)
+        written = target.write(symbol, frames)
+        bars, files, size = bars + written.bars, files + written.files, size + written.bytes
+        tell("bars", (place + 1) / len(changed))
+    if heads != known:
+        target.save_heads(heads)
+    tell("bars", 1.0)
+    return bars, files, size
+
+
+def _changed(
+    store: "BarStore", known: dict[str, int], heads: dict[str, int]
+) -> "dict[Symbol, set[tuple[Interval, str]]]":
+    """Spans with bars that were logged since the last run, by symbol; all of them where the logs begin anew."""
+    from sinks.archive_bars import spans_between, spans_of
+
+    changed: dict[Symbol, set[tuple[Interval, str]]] = {}
+    if not known or any(heads.get(writer, 0) < head for writer, head in known.items()):
+        for series in store.series():
+            spans = spans_between(series.interval, series.first, series.last)
+            changed.setdefault(series.symbol, set()).update((series.interval, span) for span in spans)
+        return changed
+    for writer, head in heads.items():
+        if head == known.get(writer, 0):
+            continue
+        for logged in store.revisions(writer, known.get(writer, 0)):
+            rows = logged.rows
+            for stream in np.unique(rows["stream"]).tolist():
+                spans_held = changed.setdefault(logged.names[stream].symbol, set())
+                own = rows[rows["stream"] == stream]
+                for number in np.unique(own["interval"]).tolist():
+                    interval = Interval(number)
+                    starts = own["start"][own["interval"] == number]
+                    spans_held.update((interval, span) for span in spans_of(interval, starts))
+    return changed
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Keep other processes from archiving meanwhile; the kernel frees the lock when its holder dies.
+
+    Raises:
+        DeskError: One does.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            msg = f"{path.parent.parent} is being archived by another process already; wait until that one is done"
+            raise DeskError(msg) from error
+        yield
+    finally:
+        os.close(fd)
