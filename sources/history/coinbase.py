@@ -35,6 +35,8 @@ TERMS: Final = Terms(intervals=frozenset(GRANULARITY), page_bars=300, per_second
 
 _SECOND_NS: Final = 10**9
 _DAY_NS: Final = 86_400 * _SECOND_NS
+_PROBE_NS: Final = 300 * _DAY_NS
+"""What one answer of daily candles covers."""
 _FIRST_DAY_NS: Final = 16_405 * _DAY_NS
 """2014-12-01, when its first trade was made: no candle is older."""
 
@@ -134,7 +136,7 @@ class CoinbaseHistory:
         """Where to go on after an empty page: the first day with trades. One call tells for 300 days."""
         day = start - start % _DAY_NS
         while day < request.end:
-            until = day + self.terms.page_bars * _DAY_NS
+            until = day + _PROBE_NS
             found = self._days(request.name, day, until)
             if found:
                 return max(min(found), start)
@@ -145,10 +147,10 @@ class CoinbaseHistory:
         """As `_next_day`, backwards: the end of the last day with trades."""
         day = until + -until % _DAY_NS
         while day > floor:
-            found = self._days(request.name, day - self.terms.page_bars * _DAY_NS, day)
+            found = self._days(request.name, day - _PROBE_NS, day)
             if found:
                 return min(max(found) + _DAY_NS, until)
-            day -= self.terms.page_bars * _DAY_NS
+            day -= _PROBE_NS
         return floor
 
     def _days(self, product: str, start: int, end: int) -> list[int]:
