@@ -134,3 +134,4 @@ def _clear_run(settings: Settings) -> None:
     """Take away what only means something while the desk runs."""
     with suppress(OSError):
         settings.folders.redis_socket.unlink(missing_ok=True)
+        settings.folders.simulated_url.unlink(missing_ok=True)

@@ -110,8 +110,16 @@ def _simulated(settings: Settings, common: list[str], port: int) -> ChildSpec:
         # It knows nothing of this house, so it is tied to our life as Redis is. The port stays the same over restarts,
         # so that ingest finds the exchange where it was.
         lambda: [sys.executable, "-m", "infra.lifeline", *command],
+        before=lambda: _note_address(settings.folders.simulated_url, f"ws://127.0.0.1:{port}"),
         ready=lambda: listening(port),
     )
+
+
+def _note_address(path: Path, url: str) -> None:
+    """Say where the exchange is, to commands that ask for its history."""
+    aside = path.with_name(f"{path.name}.new")
+    aside.write_text(f"{url}\n", encoding="utf-8")
+    aside.replace(path)
 
 
 def _ours(

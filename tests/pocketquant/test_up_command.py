@@ -8,6 +8,7 @@ import pytest
 
 from infra.settings import load_settings
 from pocketquant.hold import Hold, running_pid
+from pocketquant.desk import _clear_run
 from pocketquant.processes import STOP_ORDER, specs
 from sinks.ledger import Ledger
 
@@ -74,6 +75,18 @@ def test_down_without_a_desk_is_said(pq, desk):
 def test_a_desk_is_made_of_what_is_not_there_yet(folders, options, feeds, names):
     settings = load_settings(folders.data_dir, environ={}, **options)
     assert [spec.name for spec in specs(settings, feeds, None)] == names
+
+
+def test_the_simulated_exchange_is_found_by_commands_while_its_desk_runs(folders):
+    """Its port is any free one, and its history is asked for by processes that the desk did not start."""
+    folders.create()
+    settings = load_settings(folders.data_dir, environ={})
+    exchange = next(spec for spec in specs(settings, ["sim"], None) if spec.name == "simulated")
+    exchange.before()
+    address = folders.simulated_url.read_text().strip()
+    assert address == f"ws://127.0.0.1:{exchange.command()[exchange.command().index('--port') + 1]}"
+    _clear_run(settings)
+    assert not folders.simulated_url.exists()
 
 
 def test_redis_listens_on_no_port_and_keeps_nothing_on_disk(folders):
