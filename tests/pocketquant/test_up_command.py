@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from infra.settings import load_settings
-from pocketquant.hold import Hold, running_pid
 from pocketquant.desk import _clear_run
+from pocketquant.hold import Hold, running_pid
 from pocketquant.processes import STOP_ORDER, specs
 from sinks.ledger import Ledger
 
