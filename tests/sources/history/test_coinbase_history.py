@@ -139,6 +139,7 @@ def test_every_interval_is_asked_for_by_its_seconds_and_has_our_bounds(interval)
 def test_the_years_before_a_product_was_listed_cost_a_few_calls():
     """At 300 minutes a page they would be some 15,000."""
     contract = TestCoinbase()
+    contract.provider = CoinbaseHistory
     venue = contract.venue({interval: contract.truth(interval) for interval in contract.intervals})
     minutes = venue.bars[Interval.M1]
     listed = minutes[0].start - minutes[0].start % (86_400 * S)
