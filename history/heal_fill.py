@@ -1,0 +1,138 @@
+"""The minutes of a span from whoever has them: a venue's trades, made into bars by the live kernel, or minute bars."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from history.building import minutes_of
+from history.fetching import FetchedTrades, NobodyGave, fetch_bars, fetch_trades
+from history.order import VENUES
+from history.spans import Spans
+from market.bars import BAR, BarState
+from market.errors import DeskError
+from market.intervals import MINUTE_NS, Interval
+from market.sessions import calendar_for
+from market.symbols import Symbol
+from sinks.ledger import Reject
+from sources.history.provider import BadRow, KeyRefused, NoKey, NotOffered, TradePage
+
+if TYPE_CHECKING:
+    from history.desk import HistoryDesk
+
+TRADES_NS: Final = 15 * MINUTE_NS
+"""Longest span that is asked for as trades. A busy pair has tens of thousands an hour, a thousand a call; its minute
+bars are one call, and say the same but for the sums' last digits."""
+LAG_NS: Final = 4 * 86_400 * 10**9
+"""How far behind a provider that is not the venue itself may be (a day, over a long weekend): until then only a later
+bar of its own shows that an empty minute was a quiet one."""
+LASTING: Final = (NotOffered, NoKey, KeyRefused)
+"""What asking again later does not change."""
+_NONE: Final = np.empty(0, BAR)
+
+
+class Filled(NamedTuple):
+    """What is known of a span."""
+
+    rows: NDArray[np.void]
+    """One-minute `BAR` records that are over, in order of start; `stream` indexes `sources`."""
+    sources: tuple[str, ...]
+    """As `source` is said of bars: `binance`, `kraken(trades)`."""
+    known: Spans
+    """Where these are all the bars that there are."""
+    trouble: str = ""
+    """Why the rest is not known, as a sentence; empty where nothing is left."""
+    lasting: bool = False
+    """Whether asking again later cannot help."""
+
+
+def fill(desk: "HistoryDesk", symbol: Symbol, start: int, end: int, upto: int) -> Filled:
+    """Ask for the minutes of a span.
+
+    Args:
+        desk: Whose providers.
+        symbol: The instrument.
+        start: ns, a whole minute.
+        end: ns, a whole minute.
+        upto: ns, at `end` or later: minutes that are over, which may be asked for to learn how far a provider is.
+
+    Returns:
+        Never an error: one of the providers is what `trouble` says.
+    """
+    found = _of_trades(desk, symbol, start, end) if end - start <= TRADES_NS else None
+    return found if found is not None else _of_bars(desk, symbol, start, end, upto)
+
+
+def _of_trades(desk: "HistoryDesk", symbol: Symbol, start: int, end: int) -> Filled | None:
+    """None where nobody gave all the trades."""
+    names: list[str] = []
+    bad: list[BadRow] = []
+
+    def pages(fetched: Iterator[FetchedTrades]) -> Iterator[TradePage]:
+        for part in fetched:
+            if part.provider not in names:
+                names.append(part.provider)
+            bad.extend(part.page.bad)
+            yield part.page
+
+    try:
+        trades = pages(fetch_trades(desk, symbol, start, end))
+        parts = [part.bars for part in minutes_of(trades, symbol, calendar_for(symbol), start, end)]
+    except DeskError:
+        # Bars may be had where trades are not, and say what the trouble is where neither are.
+        return None
+    if bad:
+        return None
+    known = Spans()
+    known.add(start, end)
+    rows = np.concatenate([_NONE, *parts])
+    rows["stream"] = 0
+    return Filled(rows, (f"{'+'.join(names)}(trades)",), known)
+
+
+def _of_bars(desk: "HistoryDesk", symbol: Symbol, start: int, end: int, upto: int) -> Filled:
+    now = desk.now_ns()
+    rows: list[NDArray[np.void]] = []
+    sources: list[str] = []
+    covered: list[tuple[str, int, int]] = []
+    reached: dict[str, int] = {}
+    bad: list[tuple[str, BadRow]] = []
+    trouble, lasting = "", False
+    try:
+        for part in fetch_bars(desk, symbol, Interval.M1, start=start, end=min(upto, end + TRADES_NS * 4)):
+            source = part.batch.streams[0].feed
+            if source not in sources:
+                sources.append(source)
+            over = part.batch.rows[part.batch.rows["state"] != BarState.FORMING].copy()
+            over["stream"] = sources.index(source)
+            rows.append(over)
+            if part.bad:
+                desk.ledger.reject_many(Reject(part.provider, *row, now, symbol) for row in part.bad)
+                bad += [(part.provider, row) for row in part.bad]
+            covered.append((part.provider, *part.covered))
+            if len(part.batch.rows):
+                reached[part.provider] = max(reached.get(part.provider, 0), int(part.batch.rows["end"].max()))
+    except NobodyGave as error:
+        trouble, lasting = str(error), all(isinstance(one, LASTING) for _, one in error.said)
+    except DeskError as error:
+        trouble, lasting = str(error), True
+    known = Spans()
+    for provider, first, last in covered:
+        if provider != VENUES.get(symbol.exchange):
+            last = min(last, max(reached.get(provider, first), now - LAG_NS))  # noqa: PLW2901  # The same span, cut.
+        known.add(first, last)
+    made = np.concatenate([_NONE, *rows])
+    made = made[(made["start"] >= start) & (made["start"] < end)]
+    made = made[np.argsort(made["start"], kind="stable")]
+    if bad:
+        # The row that could not be used may have been any of the minutes that no bar came of.
+        name, row = bad[0]
+        known = Spans()
+        for minute in made["start"].tolist():
+            known.add(minute, minute + MINUTE_NS)
+        trouble = trouble or f"{name} gave {len(bad)} rows of {symbol} that cannot be used, the first: {row.reason}"
+        lasting = True
+    elif not trouble and known.gaps(start, end):
+        trouble = f"{' and '.join(sorted({name for name, *_ in covered}))} may not have {symbol} up to now yet"
+    return Filled(made, tuple(sources), known, trouble, lasting)
