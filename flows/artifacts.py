@@ -41,7 +41,7 @@ def picture(figure: "Figure", what: str) -> str:
         figure: Drawn without pyplot, so that no window's toolkit is wanted.
         what: Said where a picture cannot be seen.
     """
-    for dpi in (110, 80, 55):
+    for dpi in (110, 80, 55, 40, 28):
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=dpi)
         if file.tell() <= PNG_BYTES:

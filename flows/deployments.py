@@ -1,10 +1,14 @@
 """The table of flows: what Prefect's UI lists, and when each runs by itself."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from flows.backfill import backfill
+from flows.sync import sync_all, sync_background, sync_bulk, sync_daily, sync_symbol
 from flows.watch import watch
+from market.symbols import Symbol
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -13,6 +17,10 @@ if TYPE_CHECKING:
 NAME: Final = "desk"
 """Each flow has one deployment, of this name."""
 GAP_EVENT: Final = "pocketquant.gap.noticed"
+EXAMPLE: Final = "KRAKEN:BTCUSD"
+"""In forms of a desk that has no symbol yet."""
+BACKFILLED: Final = timedelta(days=30)
+"""How far back the form of a backfill begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +36,28 @@ class Entry:
     """Whether a run that was missed, because the desk was not running, is made up for once when it runs again."""
     on_gap: bool = False
     """Whether a gap that ingest notices starts it at once."""
-    parameters: Callable[[], Mapping[str, Any]] = field(default=dict)
-    """What the form is filled with besides the flow's own defaults; asked when the flows are served."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """What the form is filled with besides the flow's own defaults."""
 
 
-def table() -> list[Entry]:
-    """All flows, in the order of their names."""
-    return [Entry(watch, ("*/10 * * * *",), alone=True)]
+def table(symbols: Sequence[Symbol], today: date) -> list[Entry]:
+    """All flows.
+
+    Args:
+        symbols: Registered ones; forms are filled with the first of them, so that they work as they are.
+        today: Forms that want a first day begin some weeks before it.
+    """
+    first = [str(symbol) for symbol in symbols[:1]] or [EXAMPLE]
+    some = {"symbols": first}
+    return [
+        Entry(sync_symbol, parameters={"symbol": first[0]}),
+        Entry(sync_bulk, parameters=some),
+        Entry(sync_background, parameters=some),
+        Entry(sync_all, ("0 */6 * * *",), alone=True),
+        Entry(sync_daily, ("0 9-17 * * 1-5",), alone=True),
+        Entry(backfill, parameters={**some, "start": today - BACKFILLED}),
+        Entry(watch, ("*/10 * * * *",), alone=True),
+    ]
 
 
 async def deployment(entry: Entry, tags: tuple[str, ...] = ()) -> "RunnerDeployment":
@@ -51,7 +74,7 @@ async def deployment(entry: Entry, tags: tuple[str, ...] = ()) -> "RunnerDeploym
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
         if entry.alone
         else None,
-        parameters=dict(entry.parameters()),
+        parameters=dict(entry.parameters),
         triggers=[bell] if entry.on_gap else [],
         tags=["pocketquant", *tags],
         # By its module, wherever the project is installed; a path would be read against the working folder.

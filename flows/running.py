@@ -9,13 +9,20 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from threading import Event
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-from prefect import Task, get_run_logger
+from prefect import Flow, Task, flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import FailedRun
 from prefect.runtime import flow_run, task_run
-from prefect.states import Completed, Failed
+from prefect.states import Cancelled, Completed, Failed
+from prefect.task_runners import ThreadPoolTaskRunner
 from prefect.tasks import exponential_backoff
 
+from flows.notices import tell
+from history.books import StoppedError
 from history.desk import HistoryDesk
 from infra import lifeline, logs
 from infra.settings import Settings, load_settings
@@ -30,6 +37,7 @@ R = TypeVar("R")
 
 RETRIES: Final = 3
 RETRY_S: Final = 10
+STOP_S: Final = 10.0
 AT_ONCE: Final = 4
 """Symbols of one run at a time."""
 
@@ -37,6 +45,23 @@ AT_ONCE: Final = 4
 def settings() -> Settings:
     """The settings of the desk that this run belongs to: the serving process puts them into the environment."""
     return load_settings()
+
+
+class Means:
+    """What the tasks of a run share."""
+
+    def __init__(self, desk: HistoryDesk) -> None:
+        self.desk = desk
+        self.stop = Event()
+        """Set when the run is to end: those in hand end after their page."""
+
+
+_MEANS: ContextVar[Means] = ContextVar("means")
+
+
+def means() -> Means:
+    """The means of the run that this task belongs to; tasks take their run's context into their threads."""
+    return _MEANS.get()
 
 
 @contextmanager
@@ -52,7 +77,11 @@ def desk() -> Iterator[HistoryDesk]:
     logging.getLogger("httpx").setLevel(logging.WARNING)  # Addresses of providers may hold keys.
     logs.configure("runs", folders.log_file("runs"), level=found.log_level, secrets=found.secrets())
     with HistoryDesk(found) as opened:
-        yield opened
+        token = _MEANS.set(Means(opened))
+        try:
+            yield opened
+        finally:
+            _MEANS.reset(token)
 
 
 def _tie() -> None:
@@ -94,8 +123,6 @@ def symbol_task(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
     """
 
     def make(work: Callable[P, R]) -> Task[P, R]:
-        from prefect import task
-
         return task(
             name=work.__name__.strip("_").replace("_", " "),
             task_run_name=name,
@@ -103,6 +130,9 @@ def symbol_task(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
             retry_delay_seconds=exponential_backoff(RETRY_S),
             retry_jitter_factor=0.5,
             retry_condition_fn=_worth_another,
+            # The store is what remembers; Prefect's own memory of results has no clean-up.
+            cache_policy=NO_CACHE,
+            persist_result=False,
         )(_told(work))
 
     return make
@@ -116,10 +146,32 @@ def _told(work: Callable[P, R]) -> Callable[P, R]:
         except DeskError as error:
             if transient(error) and (task_run.run_count or 1) <= RETRIES:
                 raise
+            if isinstance(error, StoppedError):
+                return Cancelled(message=str(error))  # type: ignore[return-value]  # Prefect takes a state for the result.
             get_run_logger().error(str(error))
-            return Failed(message=str(error))  # type: ignore[return-value]  # Prefect takes a state for the result.
+            return Failed(message=str(error))  # type: ignore[return-value]  # As above.
 
     return telling
+
+
+def desk_flow(
+    name: str, run_name: str | Callable[[dict[str, Any]], str]
+) -> "Callable[[Callable[P, str]], Flow[P, State[Any]]]":
+    """A flow of the desk: its body returns one sentence, and whoever is to know is told if it fails.
+
+    Args:
+        name: As in the table of flows.
+        run_name: Of its runs; a function makes it of the run's parameters.
+    """
+
+    def make(work: Callable[P, str]) -> "Flow[P, State[Any]]":
+        runner: Any = ThreadPoolTaskRunner(max_workers=AT_ONCE)
+        naming = run_name if isinstance(run_name, str) else named(run_name)
+        return flow(name=name, flow_run_name=naming, task_runner=runner, on_failure=[tell], on_crashed=[tell])(
+            ended(work)
+        )
+
+    return make
 
 
 def ended(work: Callable[P, str]) -> Callable[P, "State[Any]"]:
@@ -130,6 +182,7 @@ def ended(work: Callable[P, str]) -> Callable[P, "State[Any]"]:
 
     @functools.wraps(work)
     def ending(*args: P.args, **kwargs: P.kwargs) -> "State[Any]":
+        logging.getLogger("prefect.flow_runs").addFilter(_is_news)
         try:
             return Completed(message=work(*args, **kwargs))
         except DeskError as error:
@@ -140,6 +193,15 @@ def ended(work: Callable[P, str]) -> Callable[P, "State[Any]"]:
     return ending
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of a run's log says anything.
+
+    Prefect's engine wants a run's result after its end, and takes it for an unexpected exception that a failed run has
+    none: thirty lines under the sentence that said it all.
+    """
+    return not (record.exc_info and isinstance(record.exc_info[1], FailedRun))
+
+
 def gathered(futures: "dict[str, PrefectFuture[R]]") -> tuple[dict[str, R], dict[str, str]]:
     """Wait for tasks on symbols: what each returned, and the sentences of those that failed.
 
@@ -148,8 +210,17 @@ def gathered(futures: "dict[str, PrefectFuture[R]]") -> tuple[dict[str, R], dict
     """
     done = dict[str, R]()
     failed = dict[str, str]()
+    try:
+        for future in futures.values():
+            future.wait()
+    except BaseException:
+        # A cancelled run: its tasks' threads are told, and get the time to end with the page in hand.
+        means().stop.set()
+        for future in futures.values():
+            with suppress(BaseException):
+                future.wait(timeout=STOP_S)
+        raise
     for symbol, future in futures.items():
-        future.wait()
         state = future.state
         if state.is_completed():
             done[symbol] = future.result()
@@ -164,10 +235,13 @@ def check_parts(failed: dict[str, str], of: int) -> None:
     Raises:
         DeskError: Some did.
     """
-    if failed:
-        first = "; ".join(f"{symbol}: {why}" for symbol, why in list(failed.items())[:3])
-        msg = f"{len(failed)} of {of} failed: {first}" + ("; ..." if len(failed) > 3 else "")
-        raise DeskError(msg)
+    if not failed:
+        return
+    # Most sentences of the core begin with the symbol already.
+    told = [why if part.partition(" ")[0] in why else f"{part}: {why}" for part, why in failed.items()]
+    raise DeskError(
+        told[0] if of == 1 else f"{len(failed)} of {of} failed: {'; '.join(told[:3])}{'; ...' * (len(told) > 3)}"
+    )
 
 
 def named(make: Callable[[dict[str, Any]], str]) -> Callable[[], str]:

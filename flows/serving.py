@@ -14,6 +14,8 @@ from prefect.runner import Runner
 
 from flows import environ, leftovers
 from flows.deployments import Entry, deployment, table
+from history.desk import HistoryDesk
+from history.registry import registered
 from infra.logs import logger
 from infra.settings import Settings
 from infra.status import StatusFile
@@ -80,7 +82,7 @@ class Serving:
 
     async def _prepare(self, client: PrefectClient) -> Runner:
         """Bring the server's tables to what the code says, and make the runner."""
-        entries = table()
+        entries = await asyncio.to_thread(self._table)
         orphans = await leftovers.close_orphans(client)
         catch_up = {entry.flow.name for entry in entries if entry.catch_up}
         missed = await leftovers.drop_missed(client, catch_up, datetime.now(UTC))
@@ -89,6 +91,10 @@ class Serving:
         gone = await _forget_others(client, known)
         logger().info("flows served", flows=len(known), orphans=orphans, missed=missed, gone=gone, url=self._url)
         return runner
+
+    def _table(self) -> list[Entry]:
+        with HistoryDesk(self._settings) as desk:
+            return table(registered(desk), datetime.now(UTC).date())
 
     @staticmethod
     async def _apply(runner: Runner, entries: list[Entry]) -> "set[UUID]":

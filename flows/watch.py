@@ -1,32 +1,19 @@
 """The watch flow: reports how fresh the live pipeline is. `pq up` keeps its processes running, not Prefect."""
 
-from typing import TYPE_CHECKING, Any
-
-from prefect import flow
-
 from flows import artifacts
 from flows.freshness import look
-from flows.notices import tell
-from flows.running import desk, ended, say
+from flows.running import desk, desk_flow, say
 from infra.status import read_status
 from market.errors import DeskError
 from sinks.ledger import GapState
 
-if TYPE_CHECKING:
-    from prefect.client.schemas.objects import State
 
-
-@flow(name="watch", flow_run_name="watch", on_failure=[tell], on_crashed=[tell])
-def watch() -> "State[Any]":
+@desk_flow("watch", "watch")
+def watch() -> str:
     """How fresh ticks and bars are: when each process and feed was last heard of, and how far bars are behind.
 
     It fails if anything is late, so that the failure is told of. What it watches is kept running by `pq up`.
     """
-    return _watch()
-
-
-@ended
-def _watch() -> str:
     with desk() as found:
         folders, now = found.folders, found.now_ns()
         statuses = {name: read_status(folders.status_file(name)) for name in ("ingest", "bars")}
