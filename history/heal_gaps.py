@@ -14,9 +14,9 @@ from history.storing import store_patiently
 from market.bars import BarBatch, BarState
 from market.intervals import INTERVALS, MINUTE_NS, Interval
 from market.sessions import Calendar, calendar_for
+from market.slots import bounds_of
 from market.streams import FeedKind, Stream
 from market.symbols import Symbol
-from operators.rollup import bounds_of
 from sinks.heal_book import Above, GapNote, HealBook
 from sinks.ledger import Gap, GapState
 

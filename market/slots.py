@@ -34,6 +34,40 @@ def slots(calendar: Calendar, interval: Interval, start: int, end: int) -> NDArr
     return np.asarray(kept * MINUTE_NS)
 
 
+def bounds_of(
+    times: NDArray[np.int64], interval: Interval, calendar: Calendar
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """As `Calendar.bounds`, for many moments at once.
+
+    Args:
+        times: ns, in any order.
+        interval: Of the bars.
+        calendar: The symbol's sessions.
+
+    Returns:
+        Start and end of the bar that holds each moment, ns, and whether there is one: else both mean nothing.
+    """
+    minutes = np.asarray(times, np.int64) // MINUTE_NS
+    session = np.searchsorted(calendar.open, minutes, side="right") - 1
+    known = session >= 0
+    session = np.maximum(session, 0)
+    close = calendar.close[session]
+    inside = known & (minutes < close)
+    if interval.intraday:
+        opened, length = calendar.open[session], MINUTES[interval]
+        start = opened + (minutes - opened) // length * length
+        end = np.minimum(start + length, close)
+    else:
+        columns = {
+            Interval.D1: (calendar.day_start, calendar.day_end),
+            Interval.W1: (calendar.week_start, calendar.week_end),
+            Interval.MO1: (calendar.month_start, calendar.month_end),
+        }
+        starts, ends = columns[interval]
+        start, end = starts[session], ends[session]
+    return start * MINUTE_NS, end * MINUTE_NS, inside
+
+
 def _within(calendar: Calendar, interval: Interval, first: int, last: int) -> NDArray[np.int64]:
     """Intraday bars of the sessions that a span of minutes touches: they restart at each open, cut at each close."""
     low = int(np.searchsorted(calendar.close, first, side="right"))

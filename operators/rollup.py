@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from market.bars import BAR, BarState
-from market.intervals import INTERVALS, MINUTE_NS, MINUTES, Interval
+from market.intervals import INTERVALS, MINUTES, Interval
 from market.sessions import Calendar
+from market.slots import bounds_of
 from market.ticks import ALWAYS, NEVER
 
 _TRUST: Final = np.array([0, 2, 1, 3, 4], np.int64)
@@ -98,37 +99,3 @@ def roll_up(
     state = _BY_TRUST[np.minimum.reduceat(_TRUST[bars["state"]], first)]
     made["state"] = np.where(made["end"] > upto, np.uint8(BarState.FORMING), state)
     return made
-
-
-def bounds_of(
-    times: NDArray[np.int64], interval: Interval, calendar: Calendar
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """As `Calendar.bounds`, for many moments at once.
-
-    Args:
-        times: ns, in any order.
-        interval: Of the bars.
-        calendar: The symbol's sessions.
-
-    Returns:
-        Start and end of the bar that holds each moment, ns, and whether there is one: else both mean nothing.
-    """
-    minutes = np.asarray(times, np.int64) // MINUTE_NS
-    session = np.searchsorted(calendar.open, minutes, side="right") - 1
-    known = session >= 0
-    session = np.maximum(session, 0)
-    close = calendar.close[session]
-    inside = known & (minutes < close)
-    if interval.intraday:
-        opened, length = calendar.open[session], MINUTES[interval]
-        start = opened + (minutes - opened) // length * length
-        end = np.minimum(start + length, close)
-    else:
-        columns = {
-            Interval.D1: (calendar.day_start, calendar.day_end),
-            Interval.W1: (calendar.week_start, calendar.week_end),
-            Interval.MO1: (calendar.month_start, calendar.month_end),
-        }
-        starts, ends = columns[interval]
-        start, end = starts[session], ends[session]
-    return start * MINUTE_NS, end * MINUTE_NS, inside

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from market.bars import BAR, BarState
 from market.sessions import calendar_for
-from market.slots import slots
+from market.slots import bounds_of
 from sources.history.provider import BadAnswer, BadRow, Page
 from sources.history.request import BarRequest
 
@@ -109,9 +109,7 @@ class BarPages:
         wanted = [row for row in rows if self._request.start <= row.start < self._request.end]
         kept, columns = _columns(wanted, told)
         starts = np.fromiter((row.start for row in kept), np.int64, len(kept))
-        bounds = self._bounds(starts)
-        place = np.minimum(np.searchsorted(bounds[:, 0], starts), max(len(bounds) - 1, 0))
-        on_bound = bounds[place, 0] == starts if len(bounds) else np.zeros(len(starts), bool)
+        begin, end, inside = bounds_of(starts, self._request.interval, self._calendar)
         opened, high, low, close, volume, notional, trades = columns
         prices = columns[:4]
         rules = (
@@ -121,8 +119,8 @@ class BarPages:
             ("open outside", (opened < low) | (opened > high)),
             ("close outside", (close < low) | (close > high)),
             ("negative volume", (volume < 0.0) | (trades < 0.0)),
-            ("from the future", starts > now_ns),
-            ("off the bounds", ~on_bound),
+            ("out of session", ~inside),
+            ("off the bounds", begin != starts),
         )
         good = np.ones(len(kept), bool)
         for reason, broken in rules:
@@ -133,7 +131,7 @@ class BarPages:
         chosen = self._once(starts, good, told, kept)
         bars = np.zeros(len(chosen), BAR)
         bars["start"] = starts[chosen]
-        bars["end"] = bounds[place[chosen], 1] if len(bounds) else 0
+        bars["end"] = end[chosen]
         for name, column in zip(("open", "high", "low", "close", "volume", "notional"), columns[:6], strict=True):
             bars[name] = column[chosen]
         bars["trades"] = trades[chosen].astype(np.int64)
@@ -146,11 +144,6 @@ class BarPages:
             bars = bars[max(len(bars) - self._left, 0) :]
             self._left -= len(bars)
         return Page(bars, told)
-
-    def _bounds(self, starts: NDArray[np.int64]) -> NDArray[np.int64]:
-        if not len(starts):
-            return np.empty((0, 2), np.int64)
-        return slots(self._calendar, self._request.interval, int(starts.min()), int(starts.max()) + 1)
 
     def _once(
         self, starts: NDArray[np.int64], good: NDArray[np.bool_], told: list[BadRow], kept: Sequence[Row]

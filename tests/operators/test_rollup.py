@@ -10,8 +10,9 @@ from hypothesis import given
 from market.bars import BAR, BarState
 from market.intervals import INTERVALS, MINUTE_NS, Interval
 from market.sessions import calendar, calendar_for
+from market.slots import bounds_of
 from market.symbols import Symbol
-from operators.rollup import bounds_of, finer_intervals, nests, roll_up
+from operators.rollup import finer_intervals, nests, roll_up
 
 CLOCK = calendar("24/7")
 NOON = at("2024-05-15T12:00:00")
