@@ -1,4 +1,4 @@
-"""Rebuilding: the bars of a symbol made anew from the journal, and written where the store has others.
+"""Rebuilding: the bars of a symbol made anew from the journal and its archive, and written where the store has others.
 
 A rebuild is a writer of its own in the store's log: what it changes gets the next revision, and what is as it should be
 is not touched. A healed or official bar stays. So does one that may have had ticks of a journal row which can no longer
@@ -7,12 +7,13 @@ be read: what was made when that row could be is better than what can be made no
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dataflows.bars.prelude import prelude
+from dataflows.past import Past
 from market.bars import BAR, BarBatch, BarState
 from market.chunks import Chunk, Position
 from market.errors import DeskError
@@ -25,6 +26,9 @@ from market.ticks import ALWAYS, NEVER
 from operators.bars import GRACE_NS, Aggregator
 from sinks.bar_store import BarStore
 from sources.journal import JournalReader
+
+if TYPE_CHECKING:
+    from sinks.parquet_archive import ParquetArchive
 
 WRITER: Final = "rebuild"
 MAX_TICKS: Final = 500_000
@@ -58,6 +62,7 @@ def rebuild(
     start: int | None = None,
     end: int | None = None,
     *,
+    archive: "ParquetArchive | None" = None,
     grace_ns: int = GRACE_NS,
     tell: Tell | None = None,
 ) -> Rebuilt:
@@ -69,6 +74,8 @@ def rebuild(
         symbol: The instrument.
         start: Bars that start at this moment or later, ns; all that the journal covers unless given.
         end: Bars that end by this moment, ns.
+        archive: Of the rows that the journal has let go, and of those that it holds damaged; None for the journal
+            alone.
         grace_ns: How long after its end a bar stays open, ns.
         tell: Told how far it is.
 
@@ -81,14 +88,8 @@ def rebuild(
         msg = f"the range to rebuild begins at {start} ns and ends at {end} ns: its start must be before its end"
         raise DeskError(msg)
     damage: list[CorruptRow] = []
-    with JournalReader(journal, damage.append, doubts=True) as reader:
-        streams = [stream for stream in reader.streams() if stream.symbol == symbol]
-        if not streams:
-            msg = f"the journal {journal} has no ticks of {symbol}: see `pq symbols` for what it has"
-            raise DeskError(msg)
-        clocks: dict[int, list[NDArray[np.int64]]] = {stream.domain: [] for stream in streams}
-        rows, since = _made(reader, streams, grace_ns, clocks, tell)
-        known = reader.streams()
+    clocks: dict[int, list[NDArray[np.int64]]] = {}
+    rows, since, known = _all(journal, archive, symbol, grace_ns, clocks, damage, tell)
     # Of a bar that had begun before the oldest row left, the journal knows a part only.
     inside = (rows["start"] >= max(since, ALWAYS if start is None else start)) & (
         rows["end"] <= (NEVER if end is None else end)
@@ -106,6 +107,36 @@ def rebuild(
         return Rebuilt(symbol, 0, 0, None, None, damage, made)
     first_start, last_end = int(rows["start"].min()), int(rows["end"].max())
     return Rebuilt(symbol, len(rows), written, first_start, last_end, damage, made - len(rows))
+
+
+def _all(
+    journal: Path,
+    archive: "ParquetArchive | None",
+    symbol: Symbol,
+    grace_ns: int,
+    clocks: dict[int, list[NDArray[np.int64]]],
+    damage: list[CorruptRow],
+    tell: Tell,
+) -> tuple[NDArray[np.void], int, tuple[Stream, ...]]:
+    """All closed bars of a symbol, the first moment covered, and all streams; `clocks` as `_made`'s."""
+    for prefer_archive in (False, True):
+        damage.clear()
+        clocks.clear()
+        with JournalReader(journal, damage.append, doubts=True) as reader:
+            source: JournalReader | Past = reader
+            if archive is not None:
+                source = Past(reader, archive, damage, prefer_archive=prefer_archive)
+            streams = [stream for stream in source.streams() if stream.symbol == symbol]
+            if not streams:
+                msg = f"the journal {journal} has no ticks of {symbol}: see `pq symbols` for what it has"
+                raise DeskError(msg)
+            clocks.update({stream.domain: [] for stream in streams})
+            rows, since = _made(source, streams, grace_ns, clocks, tell)
+            known = source.streams()
+        # What the journal holds damaged may have been archived before it was.
+        if archive is None or not any(lost.first_seq <= archive.last_seq() for lost in damage):
+            break
+    return rows, since, known
 
 
 def _doubtful(
@@ -146,7 +177,7 @@ def _doubted(rows: NDArray[np.void], span: tuple[int, int], store: BarStore, sym
 
 
 def _made(
-    reader: JournalReader,
+    reader: JournalReader | Past,
     streams: list[Stream],
     grace_ns: int,
     clocks: dict[int, list[NDArray[np.int64]]],

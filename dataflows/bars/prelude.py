@@ -14,13 +14,14 @@ from market.chunks import Chunk
 from market.journal_rows import RowKind
 from market.streams import Stream
 from market.ticks import ALWAYS, MARK, TICK, Batch, MarkKind
-from sources.journal import JournalReader
 
 if TYPE_CHECKING:
+    from dataflows.past import Past
     from market.symbols import Symbol
+    from sources.journal import JournalReader
 
 
-def prelude(reader: JournalReader) -> list[Chunk]:
+def prelude(reader: "JournalReader | Past") -> list[Chunk]:
     """The chunks to put before the journal's first row: none if it is the first one ever written.
 
     Of two live streams of a symbol the older one is taken to make its bars, until a mark says otherwise.
@@ -36,7 +37,7 @@ def prelude(reader: JournalReader) -> list[Chunk]:
     return [_chunk(first_seq - 1, domain, clock, streams) for domain, clock in sorted(clocks.items())]
 
 
-def _first_clocks(reader: JournalReader, domains: set[int]) -> dict[int, int]:
+def _first_clocks(reader: "JournalReader | Past", domains: set[int]) -> dict[int, int]:
     """The first stamp of each domain that the oldest rows are of, and of the live one wherever it begins.
 
     A file is journaled in one go, so one whose beginning is gone either lies here or is gone altogether.
