@@ -17,6 +17,8 @@ class DelayedContract(HttpContract):
     foreign = Symbol("KRAKEN", "BTCUSD")
     fills_quiet = False
     page = 20
+    moment = NOW
+    """Now, for the model."""
     gives_the_last = True
     """Whether the bars of the last minutes come at all."""
 
@@ -39,6 +41,7 @@ class DelayedContract(HttpContract):
     def test_two_halves_of_a_day_are_cut_by_new_yorks_clock(self):
         """The contract's winter day is no proof: what starts at 9:30 in July starts an hour earlier in UTC."""
         summer = Desk(1_783_351_897 * 10**9)
+        self.moment = summer.now
         for interval in self.intervals:
             bars = self.truth(interval, summer.now)
             venue = self.venue({interval: bars})

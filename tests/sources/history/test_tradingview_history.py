@@ -187,7 +187,7 @@ def test_a_stamp_that_is_no_start_of_ours_is_told_and_left_out(given):
         provider.close()
 
     assert bars["start"].tolist() == [at("2024-03-11 13:30") * S]
-    assert [row.reason for row in bad] == ["off the bounds"]
+    assert [row.reason for row in bad] == ["out of session"]
 
 
 def test_delayed_data_makes_no_official_bar_that_may_still_change(given):
