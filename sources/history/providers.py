@@ -29,7 +29,7 @@ PROVIDERS: Final[dict[str, Listing]] = {
     "massive": Listing("sources.history.massive:MassiveHistory", ("key",)),
     "tradier": Listing("sources.history.tradier:TradierHistory", ("key",)),
     "alpha_vantage": Listing("sources.history.alpha_vantage:AlphaVantageHistory", ("key",)),
-    "tradingview": Listing("sources.history.tradingview:TradingView"),
+    "tradingview": Listing("sources.history.tradingview:TradingViewHistory"),
     "yfinance": Listing("sources.history.yfinance:YFinanceHistory", extra="yfinance"),
 }
 """By name, as in settings and in a bar's source."""
