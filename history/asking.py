@@ -19,14 +19,14 @@ COUNT_MAX: Final = 1_000_000
 
 FIRST_COIN: Final = date(2009, 1, 3)
 FIRST_DAYS: Final[Mapping[str, date]] = {
-    "SIM": FIRST_DAY,
+    "SIM": date(2005, 1, 1),
     "KRAKEN": date(2013, 1, 1),
     "COINBASE": date(2014, 1, 1),
     "BINANCE": date(2017, 7, 1),
     "OKX": date(2013, 1, 1),
 }
-"""A day by which a venue had not opened yet, at the begin of the quarter or year, so that none of its history is
-refused. Others that never close: the day of the first coin; exchanges with sessions: as far back as calendars go."""
+"""A day before which nothing of a venue is to be had, rather too early than too late: none of its history is refused.
+Others that never close: the day of the first coin. Exchanges with sessions: as far back as calendars go."""
 
 
 class WrongRequest(DeskError):  # noqa: N818  # The user's mistake, not a defect.

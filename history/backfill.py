@@ -72,6 +72,11 @@ class Backfilled:
     """Why it ended early; chunks that were done stay done."""
 
     @property
+    def ended(self) -> bool:
+        """Whether it is done or has failed."""
+        return self.error is not None or self.eta_s == 0.0
+
+    @property
     def share(self) -> float:
         """How much of the span is fetched, now or earlier, 0 to 1."""
         return 1.0 if not self.plan.slots else 1 - self.left / self.plan.slots

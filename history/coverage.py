@@ -104,17 +104,19 @@ def coverage(
     symbol: Symbol,
     interval: Interval,
     known: Known,
+    now: int,
     start: int | None = None,
     end: int | None = None,
     series: "Series | None" = None,
 ) -> Coverage:
-    """What is held of one series. Bars that are not over do not count.
+    """What is held of one series. Bars that are not over do not count, neither as held nor as missing.
 
     Args:
         store: The bar store.
         symbol: Whose bars.
         interval: Their length.
         known: From `known_spans`.
+        now: ns; decides what is over.
         start: ns; bars that start at this moment or later; None from the oldest that is held.
         end: ns; bars that start before this moment; None to the newest that is held.
         series: The store's entry for it, where the caller has it; else it is looked up.
@@ -134,6 +136,7 @@ def coverage(
     count = _Count(calendar)
     for first, last in _pieces(calendar, interval, start, end):
         room = slots(calendar, interval, first, last)
+        room = room[room[:, 1] <= now]
         frame = store.read(symbol, interval, first, last, states=_OVER)
         held = np.isin(room[:, 0], frame["start"].to_physical().to_numpy())
         count.add(room, held, ~held & _nothing(room, known, first, last))

@@ -107,6 +107,7 @@ def sync_many(
     at_once: int = AT_ONCE,
     say: Callable[[str], None] | None = None,
     told: Callable[[Synced], None] | None = None,
+    ended: Callable[[Synced], None] | None = None,
     stop: Event | None = None,
     fetch: Fetch | None = None,
 ) -> list[Synced]:
@@ -123,6 +124,7 @@ def sync_many(
         at_once: Symbols at a time.
         say: See `sync`; called from several threads.
         told: Told of each symbol after each page; from several threads.
+        ended: Told of each symbol when it is done or has failed; from several threads.
         stop: Ends those in hand after their page, and begins no other.
         fetch: See `sync`.
 
@@ -149,7 +151,7 @@ def sync_many(
             if stopped.is_set():
                 msg = f"sync of {symbol} {interval} was stopped before it began: sync again"
                 raise StoppedError(msg)  # noqa: TRY301  # Handled as every other way to fail is.
-            return sync(
+            latest = sync(
                 desk,
                 symbol,
                 interval,
@@ -164,7 +166,10 @@ def sync_many(
             )
         except Exception as error:  # noqa: BLE001  # Whatever it is: the rest goes on, and the caller is told.
             give_up(desk, Task.SYNC, symbol, interval, error)
-            return replace(latest, error=error)
+            latest = replace(latest, error=error)
+        if ended is not None:
+            ended(latest)
+        return latest
 
     return side_by_side(wanted, one, at_once, stopped)
 

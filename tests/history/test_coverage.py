@@ -49,7 +49,7 @@ def minutes(*numbers):
 def test_what_is_absent_is_missing_where_nothing_else_is_known(desk):
     write(desk.store, BTC, M1, minutes(0, 1, 4, 5, 9))
 
-    found = coverage(desk.store, BTC, M1, NOTHING)
+    found = coverage(desk.store, BTC, M1, NOTHING, NOON)
 
     start = minutes(0)[0]
     assert found == Coverage(
@@ -75,7 +75,7 @@ def test_what_a_provider_was_asked_for_and_did_not_have_is_quiet(desk):
 
     backfill(desk, [BTC], M1, start, start + DAY_NS, fetch=ScriptedHistory(page=5000))
 
-    found = coverage(desk.store, BTC, M1, known(desk), start, start + DAY_NS)
+    found = coverage(desk.store, BTC, M1, known(desk), NOON, start, start + DAY_NS)
     held = len(truth(BTC, M1, start, start + DAY_NS))
     assert (found.expected, found.held, found.quiet, found.missing) == (1440, held, 1440 - held, 0)
     assert found.holes == ()
@@ -85,7 +85,7 @@ def test_what_was_synced_too_and_beyond_it_is_missing(desk):
     start = NOON - 20 * DAY_NS
     sync(desk, BTC, M1, start=start, end=start + 60 * MINUTE_NS, fetch=ScriptedHistory())
 
-    found = coverage(desk.store, BTC, M1, known(desk), start - 5 * MINUTE_NS, start + 63 * MINUTE_NS)
+    found = coverage(desk.store, BTC, M1, known(desk), NOON, start - 5 * MINUTE_NS, start + 63 * MINUTE_NS)
 
     assert [(hole.start, hole.bars) for hole in found.holes] == [
         (start - 5 * MINUTE_NS, 5),
@@ -101,7 +101,7 @@ def test_a_minute_in_which_the_live_feed_was_up_is_quiet_and_an_outage_is_a_hole
     desk.ledger.settle_gap(healed, GapState.HEALED, "simulated")
     desk.ledger.open_gap(BTC, minutes(18)[0] + 1, "mute", NOON)
 
-    found = coverage(desk.store, BTC, M1, known(desk))
+    found = coverage(desk.store, BTC, M1, known(desk), NOON)
 
     assert found.holes == (Hole(*minutes(5, 7), 2), Hole(*minutes(18, 20), 2))
     assert (found.held, found.quiet, found.missing) == (4, 13, 4)
@@ -111,7 +111,7 @@ def test_before_its_subscription_and_after_the_newest_minute_live_data_says_noth
     write(desk.store, BTC, M1, minutes(5, 7), BarState.CLOSED)
     desk.ledger.subscribe(BTC, "sim", minutes(4)[0])
 
-    found = coverage(desk.store, BTC, M1, known(desk), minutes(0)[0], minutes(12)[0])
+    found = coverage(desk.store, BTC, M1, known(desk), NOON, minutes(0)[0], minutes(12)[0])
 
     assert found.holes == (Hole(*minutes(0, 4), 4), Hole(*minutes(8, 12), 4))
 
@@ -121,16 +121,18 @@ def test_a_symbol_that_is_followed_no_longer_is_not_vouched_for(desk):
     desk.ledger.subscribe(BTC, "sim", minutes(0)[0])
     desk.ledger.unsubscribe(BTC)
 
-    assert coverage(desk.store, BTC, M1, known(desk)).missing == 6
+    assert coverage(desk.store, BTC, M1, known(desk), NOON).missing == 6
 
 
 def test_a_bar_that_is_not_over_is_not_held(desk):
     write(desk.store, BTC, M1, minutes(0, 1))
     write(desk.store, BTC, M1, minutes(2), BarState.FORMING)
 
-    found = coverage(desk.store, BTC, M1, NOTHING)
+    found = coverage(desk.store, BTC, M1, NOTHING, minutes(3)[0] - 1)
 
-    assert (found.held, found.last) == (2, minutes(1)[0])
+    assert (found.held, found.last, found.missing) == (2, minutes(1)[0], 0)
+    later = coverage(desk.store, BTC, M1, NOTHING, minutes(3)[0])
+    assert later.missing == 1, "it is over, and what is held of it is not"
 
 
 def test_nights_and_weekends_are_no_holes(desk):
@@ -140,7 +142,7 @@ def test_nights_and_weekends_are_no_holes(desk):
     held = [friday + n * half for n in range(13)] + [monday + n * half for n in range(11)]
     write(desk.store, AAPL, M30, held)
 
-    found = coverage(desk.store, AAPL, M30, NOTHING, friday, monday + DAY_NS)
+    found = coverage(desk.store, AAPL, M30, NOTHING, NOON, friday, monday + DAY_NS)
 
     assert found.holes == (Hole(monday + 11 * half, monday + 13 * half, 2),)
     assert [(day.expected, day.held) for day in found.days] == [(13, 13), (13, 11)]
@@ -152,15 +154,15 @@ def test_long_bars_count_by_the_day_they_start_with(desk, interval):
     room = slots(calendar_for(AAPL), interval, NOON - 400 * DAY_NS, NOON - 30 * DAY_NS)[:, 0].tolist()
     write(desk.store, AAPL, interval, [room[0], *room[2:]])
 
-    found = coverage(desk.store, AAPL, interval, NOTHING)
+    found = coverage(desk.store, AAPL, interval, NOTHING, NOON)
 
     assert (found.expected, found.held, len(found.holes)) == (len(room), len(room) - 1, 1)
     assert len(found.days) == len(room)
 
 
 def test_nothing_held_is_nothing(desk):
-    assert coverage(desk.store, BTC, M1, NOTHING).expected == 0
-    found = coverage(desk.store, BTC, M1, NOTHING, minutes(0)[0], minutes(3)[0])
+    assert coverage(desk.store, BTC, M1, NOTHING, NOON).expected == 0
+    found = coverage(desk.store, BTC, M1, NOTHING, NOON, minutes(0)[0], minutes(3)[0])
     assert (found.first, found.last, found.missing) == (None, None, 3)
 
 
@@ -169,7 +171,7 @@ def test_a_server_tells_the_same(mongo_uri):
     store = open_store(mongo_uri)
     write(store, BTC, M1, minutes(0, 1, 4))
 
-    found = coverage(store, BTC, M1, NOTHING)
+    found = coverage(store, BTC, M1, NOTHING, NOON)
 
     assert (found.held, found.holes) == (3, (Hole(*minutes(2, 4), 2),))
     store.close()
@@ -196,7 +198,7 @@ def test_it_is_what_a_look_at_each_bar_finds(tmp_path_factory, monkeypatch_modul
     store = open_store(tmp_path_factory.mktemp("store") / "bars.sqlite")
     write(store, BTC, M1, minutes(*sorted(held)))
 
-    found = coverage(store, BTC, M1, spans, zero, zero + 60 * MINUTE_NS)
+    found = coverage(store, BTC, M1, spans, NOON, zero, zero + 60 * MINUTE_NS)
 
     words = [
         "held"
@@ -224,9 +226,9 @@ def monkeypatch_module():
 def test_days_meet_where_pieces_do(desk, monkeypatch):
     """A day that is read in two pieces is one day."""
     write(desk.store, BTC, M1, minutes(*range(0, 2000, 3)))
-    whole = coverage(desk.store, BTC, M1, NOTHING)
+    whole = coverage(desk.store, BTC, M1, NOTHING, NOON)
 
     monkeypatch.setattr("history.coverage._PIECE", 7)
 
-    assert coverage(desk.store, BTC, M1, NOTHING) == whole
+    assert coverage(desk.store, BTC, M1, NOTHING, NOON) == whole
     assert np.array([day.expected for day in whole.days]).sum() == whole.expected
