@@ -78,6 +78,7 @@ def heal(
     wait_s: float = 0.0,
     budget_s: float | None = None,
     say: Callable[[str], None] | None = None,
+    stop: Event | None = None,
 ) -> Healed:
     """Heal what can be healed now.
 
@@ -89,6 +90,7 @@ def heal(
             run.
         budget_s: Seconds after which no further portion is begun; the next run goes on there.
         say: Told, as a sentence, what cannot be healed.
+        stop: Ends it after the portions in hand; what was healed until then is noted.
 
     Raises:
         BusyError: Another healer is at work on this desk.
@@ -96,7 +98,8 @@ def heal(
     """
     desk.folders.create()
     with LockFile(desk.folders.run / "heal.lock", "healing"), closing(HealBook(desk.folders.history)) as book:
-        return _Healer(desk, book, symbols, say or (lambda _: None)).run(again=again, wait_s=wait_s, budget_s=budget_s)
+        healer = _Healer(desk, book, symbols, say or (lambda _: None), stop or Event())
+        return healer.run(again=again, wait_s=wait_s, budget_s=budget_s)
 
 
 @dataclass(slots=True)
@@ -117,12 +120,18 @@ class _Healer:
     """One run."""
 
     def __init__(
-        self, desk: "HistoryDesk", book: HealBook, symbols: Collection[Symbol] | None, say: Callable[[str], None]
+        self,
+        desk: "HistoryDesk",
+        book: HealBook,
+        symbols: Collection[Symbol] | None,
+        say: Callable[[str], None],
+        stop: Event,
     ) -> None:
         self._desk = desk
         self._book = book
         self._only = None if symbols is None else frozenset(symbols)
         self._say = say
+        self._stop = stop
         self._extended = frozenset(map(parse_symbol, desk.settings.extended_hours))
         self._done = _Done()
 
@@ -135,7 +144,7 @@ class _Healer:
         while True:
             self._pass(gaps)
             now = desk.now_ns()
-            if budget_s is not None and now - began >= budget_s * 1e9:
+            if self._stop.is_set() or (budget_s is not None and now - began >= budget_s * 1e9):
                 break
             gaps = self._gaps()
             if self._done.moved:
@@ -191,13 +200,15 @@ class _Healer:
             journaled = JournaledTrades(self._desk, wanted)
 
             def one(symbol: Symbol) -> None:
+                if self._stop.is_set():
+                    return
                 healer = SymbolHealer(self._desk, self._book, symbol, self._calendar(symbol), self._say)
                 written, moved = healer.heal(portions[symbol], journaled, notes, ready)
                 with done.guard:
                     done.minutes += written
                     done.moved |= moved
 
-            side_by_side(list(portions), one, AT_ONCE, Event())
+            side_by_side(list(portions), one, AT_ONCE, self._stop)
         self._make_above()
 
     def _portion(self, gap: Gap, note: GapNote | None, ready: int) -> Portion | None:
@@ -227,6 +238,8 @@ class _Healer:
         followed, notes, lacking = _followed(desk), self._book.gap_notes(), self._book.lacking()
 
         def one(symbol: Symbol) -> None:
+            if self._stop.is_set():
+                return
             gaps = desk.ledger.gaps(symbol)
             nobody = [span for gap in gaps for span in lacking.get(gap.id, ())]
             ground = Ground(self._calendar(symbol), gaps, notes, nobody, followed.get(symbol), edge)
@@ -236,7 +249,7 @@ class _Healer:
                 done.above += made.written
                 done.waiting += made.waiting
 
-        side_by_side(list(due), one, AT_ONCE, Event())
+        side_by_side(list(due), one, AT_ONCE, self._stop)
 
     def _report(self) -> Healed:
         done, notes = self._done, self._book.gap_notes()

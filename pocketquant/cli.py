@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "rebuild": "verify",
     "gaps": "ledger",
     "rejects": "ledger",
+    "heal": "heal",
     "export": "export",
     "alert": "alert",
 }

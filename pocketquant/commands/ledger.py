@@ -20,6 +20,9 @@ GAP_COLUMNS: Final[dict[str, Kind]] = {
     "noticed_at": "time",
 }
 
+WHY_COLUMNS: Final[dict[str, Kind]] = {"tried_at": "time", "bars": "int", "why": "text"}
+_NOTHING: Final = (None, None, None)
+
 REJECT_COLUMNS: Final[dict[str, Kind]] = {
     "received_time": "time",
     "source": "text",
@@ -34,11 +37,14 @@ REJECT_COLUMNS: Final[dict[str, Kind]] = {
 COUNT_COLUMNS: Final[dict[str, Kind]] = {"source": "text", "reason": "text", "count": "int"}
 
 
-@click.command(epilog=options.example("pq gaps", "pq gaps KRAKEN:BTCUSD --state open --json"))
+@click.command(
+    epilog=options.example("pq gaps", "pq gaps KRAKEN:BTCUSD --state open --json", "pq gaps --state unfillable --why")
+)
 @click.argument("symbol", type=options.SYMBOL, required=False)
 @click.option("--state", type=click.Choice(["open", "healed", "unfillable"]), help="In this state only.")
 @click.option("--start", type=options.TIME, help="Gaps that reach past this time.")
 @click.option("--end", type=options.TIME, help="Gaps that begin before this time.")
+@click.option("--why", is_flag=True, help="Add what healing came to: bars from history, and why it stopped.")
 @options.output_options
 @options.desk_options
 def gaps(
@@ -47,6 +53,7 @@ def gaps(
     state: str | None,
     start: int | None,
     end: int | None,
+    why: bool,
     form: Format | None,
     as_json: bool,
     output: Path | None,
@@ -61,13 +68,28 @@ def gaps(
     rows: list[tuple[Any, ...]] = []
     if settings.folders.desk.is_file():
         with Ledger(settings.folders.desk) as ledger:
+            notes = _heal_notes(settings.folders.history) if why else {}
             rows = [
-                (*gap.symbol, gap.start, gap.end, gap.reason, str(gap.state), gap.healed_by, gap.noticed_at)
+                (
+                    *gap.symbol, gap.start, gap.end, gap.reason, str(gap.state), gap.healed_by, gap.noticed_at,
+                    *(notes.get(gap.id, _NOTHING) if why else ()),
+                )
                 for gap in ledger.gaps(symbol, state=GapState(state) if state else None)
                 if (start is None or gap.end is None or gap.end > start) and (end is None or gap.start < end)
-            ]
+            ]  # fmt: skip
+    columns = GAP_COLUMNS | WHY_COLUMNS if why else GAP_COLUMNS
     empty = f"no gaps{f' of {symbol}' if symbol else ''}"
-    options.deliver(Records(GAP_COLUMNS, rows, empty=empty), form, as_json, output)
+    options.deliver(Records(columns, rows, empty=empty), form, as_json, output)
+
+
+def _heal_notes(history: Path) -> dict[int, tuple[Any, ...]]:
+    """By gap: when it was worked on last, the minute bars it has from history, and why it is not healed."""
+    if not history.is_file():
+        return {}
+    from sinks.heal_book import HealBook
+
+    with HealBook(history) as book:
+        return {gap: (note.tried_at, note.bars, note.why or None) for gap, note in book.gap_notes().items()}
 
 
 @click.command(
