@@ -67,7 +67,7 @@ def test_a_request_that_breaks_a_rule_is_told_which(desk, symbols, request_, sen
 def test_a_request_that_can_be_names_each_symbol_once(desk):
     assert check_request(desk, [AAPL, BTC, AAPL], D1, count=COUNT_MAX, provider="binance") == [AAPL, BTC]
     assert check_request(desk, [BTC], D1, start=NOW - DAY_NS, end=NOW + DAY_NS) == [BTC]
-    assert check_request(desk, [Symbol("SIM", "BTCUSD")], D1, start=700_000_000 * 10**9) == [Symbol("SIM", "BTCUSD")]
+    assert check_request(desk, [Symbol("SIM", "BTCUSD")], D1, start=1_200_000_000 * 10**9) == [Symbol("SIM", "BTCUSD")]
 
 
 def test_its_examples_are_true():
