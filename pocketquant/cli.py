@@ -31,6 +31,9 @@ COMMANDS: Final = {
     "rejects": "ledger",
     "heal": "heal",
     "export": "export",
+    "sync": "sync",
+    "backfill": "backfill",
+    "coverage": "coverage",
     "alert": "alert",
 }
 """Module under `pocketquant.commands` by command, in the order of the help."""
