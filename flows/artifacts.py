@@ -8,6 +8,7 @@ import base64
 import io
 import re
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -32,6 +33,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 def _cell(value: Any) -> str:
     text = "" if value is None else str(value)
     return " ".join(text.replace("|", "\\|").split())
+
+
+def moment(time_ns: int | None) -> str:
+    """A time for people, to the second, UTC.
+
+    >>> moment(1_767_323_045 * 10**9)
+    '2026-01-02 03:04:05'
+    """
+    return "" if time_ns is None else f"{datetime.fromtimestamp(time_ns // 10**9, UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def picture(figure: "Figure", what: str) -> str:

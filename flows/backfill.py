@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from flows import artifacts
-from flows.forms import IntervalName, ProviderName, SymbolText, day_ns, interval_of, listed, symbols_of
-from flows.running import check_parts, desk, desk_flow, gathered, means, say, symbol_task
+from flows.forms import IntervalName, ProviderName, SymbolText, day_ns, interval_of, whose
+from flows.running import check_parts, desk, desk_flow, gathered, means, part, say
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -24,7 +24,7 @@ PACE_CHUNKS: Final = 2
 """The first chunk ends now and is mostly short: the time left is not told from it alone."""
 
 
-@symbol_task("backfill {symbol}")
+@part("backfill {symbol}")
 def backfill_one(symbol: str, plan: "Plan", board: "Board") -> "Backfilled":
     """Fetch what is missing of one symbol."""
     from history.backfill import backfill_symbol
@@ -48,12 +48,13 @@ def backfill_one(symbol: str, plan: "Plan", board: "Board") -> "Backfilled":
 
 @desk_flow(
     "backfill",
-    lambda given: f"backfill {listed(given['symbols'])} {given['interval']} {given['start']}..{given['end'] or ''}",
+    lambda given: f"backfill {whose(given)} {given['interval']} {given['start']}..{given['end'] or ''}",
 )
 def backfill(
     symbols: list[SymbolText],
     start: date,
     end: date | None = None,
+    universe: str = "",
     interval: IntervalName = "1m",
     provider: ProviderName | None = None,
     again: bool = False,
@@ -64,18 +65,19 @@ def backfill(
     chunk twice. Task runs are the symbols; the progress and the time left are in the artifact and in the logs.
 
     Args:
-        symbols: EXCHANGE:TICKER each, such as KRAKEN:BTCUSD. None at all: every registered symbol.
+        symbols: EXCHANGE:TICKER each. None at all, and no universe: every registered symbol.
         start: First day, UTC.
         end: The day after the last one, UTC. None: up to now.
+        universe: Name of a list of symbols, whose symbols are taken too.
         interval: Length of the bars.
         provider: Ask this one only. None: the order of the settings.
         again: Fetch also what was fetched before.
     """
+    from flows.sync import chosen
     from history.backfill import Whole, plan_backfill
-    from history.registry import registered
 
     with desk() as found:
-        wanted = symbols_of(symbols) if symbols else registered(found)
+        wanted = chosen(found, symbols, universe)
         span = (day_ns(start) or 0, day_ns(end))
         plans = plan_backfill(found, wanted, interval_of(interval), *span, provider=provider, again=again)
         board = Board(Whole(plans, found.now_ns))

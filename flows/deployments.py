@@ -5,7 +5,11 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from flows.archive import archive
 from flows.backfill import backfill
+from flows.corporate_actions import corporate_actions
+from flows.gap_bell import GAP_EVENT
+from flows.heal import WAIT_S, heal
 from flows.sync import sync_all, sync_background, sync_bulk, sync_daily, sync_symbol
 from flows.watch import watch
 from market.symbols import Symbol
@@ -16,7 +20,6 @@ if TYPE_CHECKING:
 
 NAME: Final = "desk"
 """Each flow has one deployment, of this name."""
-GAP_EVENT: Final = "pocketquant.gap.noticed"
 EXAMPLE: Final = "KRAKEN:BTCUSD"
 """In forms of a desk that has no symbol yet."""
 BACKFILLED: Final = timedelta(days=30)
@@ -56,6 +59,9 @@ def table(symbols: Sequence[Symbol], today: date) -> list[Entry]:
         Entry(sync_all, ("0 */6 * * *",), alone=True),
         Entry(sync_daily, ("0 9-17 * * 1-5",), alone=True),
         Entry(backfill, parameters={**some, "start": today - BACKFILLED}),
+        Entry(heal, ("*/5 * * * *",), alone=True, on_gap=True),
+        Entry(archive, ("0 1 * * *",), alone=True, catch_up=True),
+        Entry(corporate_actions, ("30 5 * * *",), alone=True, catch_up=True),
         Entry(watch, ("*/10 * * * *",), alone=True),
     ]
 
@@ -67,7 +73,7 @@ async def deployment(entry: Entry, tags: tuple[str, ...] = ()) -> "RunnerDeploym
     from prefect.events import DeploymentEventTrigger, Posture
     from prefect.types.entrypoint import EntrypointType
 
-    bell = DeploymentEventTrigger(expect={GAP_EVENT}, posture=Posture.Reactive)
+    bell = DeploymentEventTrigger(expect={GAP_EVENT}, posture=Posture.Reactive, parameters={"wait_s": WAIT_S})
     return await entry.flow.ato_deployment(
         name=NAME,
         schedules=[CronSchedule(cron=cron, timezone="UTC") for cron in entry.crons],

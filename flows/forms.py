@@ -4,8 +4,9 @@ A choice is a `Literal` (a drop-down), a day a `date` (a picker), a symbol a tex
 say, such as an end after its start, the core says at the run's start.
 """
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -45,7 +46,7 @@ def interval_of(name: str) -> Interval:
     return parse_interval(name)
 
 
-def symbols_of(texts: list[str]) -> list[Symbol]:
+def symbols_of(texts: Iterable[str]) -> list[Symbol]:
     """The symbols of a form, each once, in the spelling that the desk uses.
 
     Raises:
@@ -65,13 +66,17 @@ def day_ns(day: date | None) -> int | None:
     return None if day is None else int(datetime.combine(day, time(), UTC).timestamp()) * 10**9
 
 
-def listed(texts: list[str], none: str = "all symbols") -> str:
-    """Symbols as a run's name has them.
+def whose(given: Mapping[str, Any]) -> str:
+    """The symbols of a form, as a run's name has them.
 
-    >>> listed(["A:B", "C:D", "E:F", "G:H", "I:J"]), listed([])
-    ('A:B C:D E:F and 2 more', 'all symbols')
+    Args:
+        given: The run's parameters as they were submitted.
+
+    >>> whose({"symbols": ["A:B", "C:D", "E:F", "G:H", "I:J"]}), whose({"symbols": []}), whose({"universe": "dow"})
+    ('A:B C:D E:F and 2 more', 'all symbols', 'dow')
     """
-    if not texts:
-        return none
-    more = f" and {len(texts) - NAMES_SHOWN} more" if len(texts) > NAMES_SHOWN else ""
-    return " ".join(text.strip().upper() for text in texts[:NAMES_SHOWN]) + more
+    texts, universe = given.get("symbols") or (), given.get("universe") or ""
+    words = [text.strip().upper() for text in texts[:NAMES_SHOWN]]
+    if len(texts) > NAMES_SHOWN:
+        words.append(f"and {len(texts) - NAMES_SHOWN} more")
+    return " ".join([*words, universe]).strip() or "all symbols"

@@ -112,8 +112,8 @@ def _worth_another(_task: Task[..., Any], _run: Any, state: "State[Any]") -> boo
     return False
 
 
-def symbol_task(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """A task on one symbol, the coarsest unit that a watcher wants to see: Prefect needs 25 ms of CPU for each.
+def part(name: str) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """A part of a run that a watcher wants to see, such as one symbol, as a task. Coarse: each costs 25 ms of CPU.
 
     Transient trouble is tried again thrice, 10, 20 and 40 s later and up to half as much again; the last failure, and
     any that is not transient, becomes the task's state with its sentence.
@@ -227,6 +227,18 @@ def gathered(futures: "dict[str, PrefectFuture[R]]") -> tuple[dict[str, R], dict
         else:
             failed[symbol] = state.message or state.name or "failed"
     return done, failed
+
+
+def only(future: "PrefectFuture[R]") -> R:
+    """What the only part of a run returned.
+
+    Raises:
+        DeskError: It failed.
+    """
+    done, failed = gathered({"": future})
+    if failed:
+        raise DeskError(failed[""])
+    return done[""]
 
 
 def check_parts(failed: dict[str, str], of: int) -> None:

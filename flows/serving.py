@@ -8,18 +8,21 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import httpx
 import psutil  # type: ignore[import-untyped]
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.runner import Runner
 
 from flows import environ, leftovers
 from flows.deployments import Entry, deployment, table
+from flows.gap_bell import GapBell
 from history.desk import HistoryDesk
 from history.registry import registered
 from infra.logs import logger
 from infra.settings import Settings
 from infra.status import StatusFile
 from market.errors import DeskError
+from sinks.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -102,8 +105,25 @@ class Serving:
 
     def _side_works(self, client: PrefectClient) -> "list[asyncio.Future[None]]":
         """What goes on beside the runner; each starts again if it fails, for the flows go on without it."""
-        works: list[Callable[[], Awaitable[None]]] = [self._report, lambda: self._ask(client)]
+        works: list[Callable[[], Awaitable[None]]] = [self._report, lambda: self._ask(client), self._ring]
         return [asyncio.ensure_future(_kept_up(work)) for work in works]
+
+    async def _ring(self) -> None:
+        """Tell Prefect of gaps as ingest notes them."""
+
+        async def post(document: dict[str, Any]) -> None:
+            (await http.post("/api/events", json=[document])).raise_for_status()
+
+        async with httpx.AsyncClient(base_url=self._url, timeout=5.0) as http:
+            with Ledger(self._settings.folders.desk) as ledger:
+                bell = GapBell(ledger, post, time.monotonic, time.time_ns)
+                while True:
+                    try:
+                        await bell.run()
+                    except httpx.HTTPError as error:
+                        # What it was to tell it still knows.
+                        logger().warning("Prefect was not told of a gap", reason=repr(error))
+                        await asyncio.sleep(REPORT_S)
 
     async def _await_server(self, client: PrefectClient) -> bool:
         """Wait until the server answers; False if the wait was ended by `stop`.

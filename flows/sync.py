@@ -5,8 +5,8 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from flows import artifacts
-from flows.forms import BarCount, IntervalName, ProviderName, SymbolText, day_ns, interval_of, listed, symbols_of
-from flows.running import check_parts, desk, desk_flow, gathered, means, say, symbol_task
+from flows.forms import BarCount, IntervalName, ProviderName, SymbolText, day_ns, interval_of, symbols_of, whose
+from flows.running import check_parts, desk, desk_flow, gathered, means, part, say
 from market.intervals import Interval
 from market.symbols import Symbol
 
@@ -20,7 +20,7 @@ DAILY_BARS: Final = 10
 Job = tuple[Symbol, Interval]
 
 
-@symbol_task("sync {symbol} {interval}")
+@part("sync {symbol} {interval}")
 def sync_one(
     symbol: Symbol, interval: Interval, count: int | None, span: tuple[int | None, int | None], provider: str | None
 ) -> "Synced":
@@ -60,9 +60,10 @@ def sync_symbol(
         return _sync(found, [(one, interval_of(interval)) for one in symbols_of([symbol])], count, span, provider)
 
 
-@desk_flow("sync-bulk", lambda given: f"sync {listed(given['symbols'])} {given['interval']}")
+@desk_flow("sync-bulk", lambda given: f"sync {whose(given)} {given['interval']}")
 def sync_bulk(
     symbols: list[SymbolText],
+    universe: str = "",
     interval: IntervalName = "1d",
     count: BarCount = ALL_BARS,
     provider: ProviderName | None = None,
@@ -70,18 +71,22 @@ def sync_bulk(
     """The newest bars of many symbols, four at a time; one symbol's failure never stops the rest.
 
     Args:
-        symbols: EXCHANGE:TICKER each. None at all: every registered symbol.
+        symbols: EXCHANGE:TICKER each. None at all, and no universe: every registered symbol.
+        universe: Name of a list of symbols, whose symbols are taken too.
         interval: Length of the bars.
         count: The newest so many bars of each.
         provider: Ask this one only. None: the order of the settings.
     """
     with desk() as found:
-        return _sync(found, [(one, interval_of(interval)) for one in _chosen(found, symbols)], count, None, provider)
+        return _sync(
+            found, [(one, interval_of(interval)) for one in chosen(found, symbols, universe)], count, None, provider
+        )
 
 
-@desk_flow("sync-background", lambda given: f"ask for {listed(given['symbols'])} {given['interval']}")
+@desk_flow("sync-background", lambda given: f"ask for {whose(given)} {given['interval']}")
 def sync_background(
     symbols: list[SymbolText],
+    universe: str = "",
     interval: IntervalName = "1d",
     count: BarCount = ALL_BARS,
     provider: ProviderName | None = None,
@@ -92,7 +97,8 @@ def sync_background(
     stands.
 
     Args:
-        symbols: EXCHANGE:TICKER each. None at all: every registered symbol.
+        symbols: EXCHANGE:TICKER each. None at all, and no universe: every registered symbol.
+        universe: Name of a list of symbols, whose symbols are taken too.
         interval: Length of the bars.
         count: The newest so many bars of each.
         provider: Ask this one only. None: the order of the settings.
@@ -102,7 +108,7 @@ def sync_background(
     from history.sync import ask_for
 
     with desk() as found:
-        wanted = [str(one) for one in ask_for(found, _chosen(found, symbols), interval_of(interval))]
+        wanted = [str(one) for one in ask_for(found, chosen(found, symbols, universe), interval_of(interval))]
     parameters = {"symbols": wanted, "interval": interval, "count": count, "provider": provider}
     # As a run of its own, and not of this one, which ends now.
     started: Any = run_deployment("sync-bulk/desk", parameters=parameters, timeout=0, as_subflow=False)
@@ -118,7 +124,7 @@ def sync_all(intervals: Sequence[IntervalName] = ("1d", "1h"), count: BarCount =
         count: The newest so many bars of each.
     """
     with desk() as found:
-        jobs = [(symbol, interval_of(name)) for name in intervals for symbol in _chosen(found, [])]
+        jobs = [(symbol, interval_of(name)) for name in intervals for symbol in chosen(found, [])]
         return _sync(found, jobs, count, None, None)
 
 
@@ -130,13 +136,21 @@ def sync_daily(count: BarCount = DAILY_BARS) -> str:
         count: The newest so many of each.
     """
     with desk() as found:
-        return _sync(found, [(symbol, Interval.D1) for symbol in _chosen(found, [])], count, None, None)
+        return _sync(found, [(symbol, Interval.D1) for symbol in chosen(found, [])], count, None, None)
 
 
-def _chosen(found: "HistoryDesk", texts: list[str]) -> list[Symbol]:
-    from history.registry import registered
+def chosen(found: "HistoryDesk", texts: Sequence[str], universe: str = "") -> list[Symbol]:
+    """The symbols of a form: those that are whose, and those of a universe; if neither is named, all registered ones.
 
-    return symbols_of(texts) if texts else registered(found)
+    Raises:
+        DeskError: There is no such universe, or a symbol has another form.
+    """
+    from history import registry
+
+    if not texts and not universe:
+        return registry.registered(found)
+    listed_there = registry.universe(found, universe) if universe else []
+    return list(dict.fromkeys([*symbols_of(texts), *listed_there]))
 
 
 def _sync(

@@ -101,6 +101,9 @@ def test_the_table_of_flows_is_the_one_that_was_promised(deployed):
         "sync-all": ["0 */6 * * *"],
         "sync-daily": ["0 9-17 * * 1-5"],
         "backfill": [],
+        "heal": ["*/5 * * * *"],
+        "archive": ["0 1 * * *"],
+        "corporate-actions": ["30 5 * * *"],
         "watch": ["*/10 * * * *"],
     }
     assert {one.schedule.timezone for made in deployed.values() for one in made.schedules} == {"UTC"}

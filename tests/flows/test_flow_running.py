@@ -82,7 +82,7 @@ def test_only_what_may_be_over_in_a_minute_is_tried_again(error, again):
 def run_task(error, count):
     """The state that a symbol's task ends with when its work raises `error` at its `count`-th try; else it raises."""
 
-    @running.symbol_task("try")
+    @running.part("try")
     def work():
         raise error
 
