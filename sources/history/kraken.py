@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from market.intervals import Interval
+from market.spelling import to_venue
 from market.symbols import Symbol
 from market.ticks import Aggressor
 from sources.history.http_caller import Answer, Busy, HttpCaller
@@ -43,8 +44,6 @@ TERMS: Final = Terms(
 )
 """Source: as above; https://support.kraken.com/articles/206548367: about one public call a second and address."""
 
-_SPELLING: Final = "kraken_v1"
-"""Bitcoin is XBT to its REST as it was to its first WebSocket."""
 _SECOND_NS: Final = 10**9
 _PAGE_TRADES: Final = 1000
 _BUSY: Final = ("EAPI:Rate limit", "EGeneral:Too many requests", "EService:Throttled")
@@ -78,20 +77,19 @@ class KrakenHistory:
         Raises:
             NotOffered: What was asked for reaches further back than its candles do; after the page of those it has.
         """
-        request = bar_request(
-            self.name, self.terms, self._means.now_ns(), symbol, interval, start, end, count, venue=_SPELLING
-        )
+        now = self._means.now_ns()
+        request = bar_request(self.name, self.terms, now, symbol, interval, start, end, count, venue=self.name)
         return iter(()) if request.empty else self._candles(request)
 
     def trades(self, symbol: Symbol, start: int, end: int) -> Iterator[TradePage]:
         """Each trade, oldest first, a thousand an answer."""
-        name = venue_name(symbol, _SPELLING)
+        venue_name(symbol, self.name)
         pages, progress = TradePages(start, end), Progress(self.name)
         # `since` leaves out the trades at that very moment.
         since, seen = start - 1, -1
         end = min(end, self._means.now_ns())
         while since < end - 1:
-            value, answer = self._ask("Trades", name, {"since": max(since, 0), "count": _PAGE_TRADES})
+            value, answer = self._ask("Trades", symbol, {"since": max(since, 0), "count": _PAGE_TRADES})
             rows, bad = read_rows(self.name, value, _read_trade)
             yield pages.page(rows, bad)
             newest = max((row.trade_id for row in rows), default=-1)
@@ -116,7 +114,7 @@ class KrakenHistory:
         params = {"interval": MINUTES[request.interval]}
         if request.count is None:
             params["since"] = max(request.start // _SECOND_NS - 1, 0)
-        value, answer = self._ask("OHLC", request.name, params)
+        value, answer = self._ask("OHLC", request.symbol, params)
         rows, bad = read_rows(self.name, value, _read_candle)
         pages = BarPages(request, quiet=True)
         yield pages.page(rows, answer.now_ns, bad)
@@ -129,8 +127,10 @@ class KrakenHistory:
             )
             raise NotOffered(msg)
 
-    def _ask(self, what: str, name: str, params: dict[str, int]) -> tuple[Any, Answer]:
-        answer = self._caller.get(f"/0/public/{what}", {"pair": name.replace("/", ""), **params})
+    def _ask(self, what: str, symbol: Symbol, params: dict[str, int]) -> tuple[Any, Answer]:
+        # Bitcoin is XBT to its REST, as it was to its first WebSocket.
+        pair = to_venue(symbol, "kraken_v1").replace("/", "")
+        answer = self._caller.get(f"/0/public/{what}", {"pair": pair, **params})
         result = answer.value.get("result") if isinstance(answer.value, dict) else None
         named = [value for key, value in result.items() if key != "last"] if isinstance(result, dict) else []
         if len(named) != 1:
