@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from market.actions import Action
-from market.adjustment import PRICES, Adjust, Cut, cuts, factors, straddled
+from market.adjustment import PRICES, Adjust, Cut, cuts, ex_time, factors, straddled
 from market.errors import DeskError
 from market.intervals import Interval
 from market.sessions import Calendar, calendar_for
@@ -65,6 +65,12 @@ def adjusted(
     for place in split.tolist():
         scaled = _remake(scaled, place, store, symbol, interval, calendar, made)
     return scaled
+
+
+def acted_within(history: Path, symbol: Symbol, start: int, end: int) -> bool:
+    """Whether a split or dividend of the symbol takes effect inside `(start, end)`, ns."""
+    calendar = calendar_for(symbol)
+    return any(start < ex_time(action, calendar) < end for action in _actions(history, symbol))
 
 
 def _actions(history: Path, symbol: Symbol) -> list[Action]:

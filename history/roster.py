@@ -18,6 +18,7 @@ from sources.history.provider import Means, NoKey, Provider, ProviderAway, Terms
 
 if TYPE_CHECKING:
     from history.desk import HistoryDesk
+    from sources.history.actions import ActionsProvider
 
 Say = Callable[[str], None]
 
@@ -79,6 +80,12 @@ class Listed:
         from sources.history.providers import make_provider
 
         return make_provider(self._name, means, key=self.key or None, secret=self._secret, url=self._address())
+
+    def make_actions(self, means: Means) -> "ActionsProvider":
+        """Make one that tells splits and dividends."""
+        from sources.history.actions import make_actions_provider
+
+        return make_actions_provider(self._name, means, key=self.key or None, secret=self._secret, url=self._address())
 
     def _address(self) -> str | None:
         """Another address than its own; the simulated exchange's is known when it runs."""

@@ -19,7 +19,7 @@ COMMANDS: Final = {
     "status": "status",
     "subscribe": "symbols",
     "unsubscribe": "symbols",
-    "symbols": "symbols",
+    "symbols": "registry",
     "quotes": "quotes",
     "bars": "bars",
     "chart": "chart",
@@ -34,6 +34,11 @@ COMMANDS: Final = {
     "sync": "sync",
     "backfill": "backfill",
     "coverage": "coverage",
+    "actions": "actions",
+    "backup": "backup",
+    "backups": "backup",
+    "restore": "backup",
+    "drill": "backup",
     "alert": "alert",
 }
 """Module under `pocketquant.commands` by command, in the order of the help."""

@@ -104,6 +104,17 @@ def output_options(command: Command) -> Command:
     return command
 
 
+def adjust_option(command: Command) -> Command:
+    """Add --adjust."""
+    return click.option(
+        "--adjust",
+        type=click.Choice(["none", "splits", "all"]),
+        default="none",
+        show_default=True,
+        help="Take splits, or splits and dividends, out of the prices before them.",
+    )(command)
+
+
 def example(*lines: str) -> str:
     """The end of a command's help: examples as they are typed."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -57,7 +57,7 @@ TICK_KINDS: Final[dict[str, Kind]] = {
 AHEAD_NS: Final = 60 * 10**9
 """A venue's stamp is at most this much ahead of ours, so older rows hold nothing newer."""
 
-_START, _STATE, _REVISION = (list(BAR_KINDS).index(name) for name in ("start", "state", "revision"))
+_START, _END, _STATE, _REVISION = (list(BAR_KINDS).index(name) for name in ("start", "end", "state", "revision"))
 
 _AGGRESSORS: Final = {-1: "sell", 1: "buy"}
 
@@ -92,6 +92,7 @@ def read_bars(
     states: "Collection[BarState] | None" = None,
     as_of: int | None = None,
     newest_first: bool = True,
+    adjust: str = "none",
 ) -> list[Bar]:
     """Bars of one series, the forming one of the cache among them.
 
@@ -105,18 +106,33 @@ def read_bars(
         states: Bars in these states only.
         as_of: What was known at this moment, ns: closed bars only.
         newest_first: Order of the result.
+        adjust: `none`, `splits` or `all`: what is taken out of the prices, see `history.adjusting`.
 
     Raises:
-        DeskError: The store cannot be read.
+        DeskError: The store cannot be read, or what adjusting needs is not there.
     """
     stored: list[Bar] = []
     store = open_bars(settings)
     if store is not None:
         with closing(store):
             frame = store.read(symbol, interval, start, end, limit, states, as_of, newest_first=True)
+            if adjust != "none":
+                from history.adjusting import adjusted
+                from market.adjustment import Adjust
+
+                frame = adjusted(frame, store, settings.folders.history, symbol, interval, Adjust(adjust))
             stored = _plain(frame)
     wants_forming = as_of is None and (states is None or BarState.FORMING in states)
-    bars = _merge(stored, _forming_rows(settings, symbol, interval, start, end)) if wants_forming else stored
+    forming = _forming_rows(settings, symbol, interval, start, end) if wants_forming else []
+    if adjust != "none" and forming:
+        from history.adjusting import acted_within
+
+        # It mixes prices of two footings, and is not made anew before it is over.
+        whole = [bar for bar in forming if not acted_within(settings.folders.history, symbol, bar[_START], bar[_END])]
+        if len(whole) < len(forming):
+            note(f"the forming {interval} bar holds a split or dividend of {symbol}, and is left out")
+        forming = whole
+    bars = _merge(stored, forming)
     if states is not None:
         # The cache may hold a forming bar where the store has a closed one, so the states are looked at again.
         wanted = {str(state) for state in states}

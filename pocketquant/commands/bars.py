@@ -30,7 +30,7 @@ STATES = [str(state) for state in BarState]
 @click.option("--all", "everything", is_flag=True, help="All of them, however many.")
 @click.option("--as-of", type=options.TIME, help="As they were known at this time: closed bars, not later revisions.")
 @click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="This state only; repeatable.")
-@click.option("--adjust", type=click.Choice(["none", "splits", "all"]), default="none", help="Corporate actions.")
+@options.adjust_option
 @options.output_options
 @options.desk_options
 def bars(
@@ -54,9 +54,6 @@ def bars(
 
     options.chosen(form, as_json, output)
     options.check_span(start, end)
-    if adjust != "none":
-        msg = f"--adjust {adjust}: no corporate actions are stored, so prices can be shown as they traded only"
-        raise click.UsageError(msg)
     settings = options.existing_desk(**desk)
     rows = read_bars(
         settings,
@@ -67,6 +64,7 @@ def bars(
         limit=None if everything else limit,
         states=[BarState[state.upper()] for state in states] or None,
         as_of=as_of,
+        adjust=adjust,
     )
     empty = "" if rows else nothing_for(settings, symbol, f"{interval} bars")
     options.deliver(Records(BAR_KINDS, rows, empty=empty), form, as_json, output)

@@ -28,9 +28,12 @@ AXIS_COLUMNS: Final = 16
 @click.argument("symbol", type=options.SYMBOL)
 @click.argument("interval", type=options.INTERVAL)
 @click.option("--limit", type=click.IntRange(1, 5000), help="The newest N  [default: as many as fit; 200 in a file]")
+@options.adjust_option
 @click.option("--output", type=options.FILE, help="Write a picture (.png) or a page that opens offline (.html).")
 @options.desk_options
-def chart(symbol: Symbol, interval: Interval, *, limit: int | None, output: Path | None, **desk: Any) -> None:
+def chart(
+    symbol: Symbol, interval: Interval, *, limit: int | None, adjust: str, output: Path | None, **desk: Any
+) -> None:
     """Candles in the terminal, or a picture."""
     from pocketquant.candles import Candle, draw
     from pocketquant.reading import nothing_for, read_bars
@@ -42,7 +45,7 @@ def chart(symbol: Symbol, interval: Interval, *, limit: int | None, output: Path
     terminal = shutil.get_terminal_size((100, 30))
     fits = max(10, terminal.columns - AXIS_COLUMNS)
     count = limit or (PICTURE_BARS if output is not None else fits)
-    bars = read_bars(settings, symbol, interval, limit=count, newest_first=False)
+    bars = read_bars(settings, symbol, interval, limit=count, newest_first=False, adjust=adjust)
     if not bars:
         note(nothing_for(settings, symbol, f"{interval} bars"))
         return

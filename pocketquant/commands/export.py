@@ -24,6 +24,7 @@ from pocketquant.output import Format, Records, note, write
 @click.option("--start", type=options.TIME, help="Bars that start at this time or later.")
 @click.option("--end", type=options.TIME, help="Bars that start before this time.")
 @click.option("--as-of", type=options.TIME, help="As they were known at this time.")
+@options.adjust_option
 @click.option("--forming", is_flag=True, help="The bar that is not over yet, too.")
 @click.option("--format", "form", type=click.Choice(["csv", "parquet", "json"]), help="[default: by the ending]")
 @options.desk_options
@@ -36,6 +37,7 @@ def export(
     end: int | None,
     as_of: int | None,
     forming: bool,
+    adjust: str,
     form: Format | None,
     **desk: Any,
 ) -> None:
@@ -51,8 +53,9 @@ def export(
     settings = options.existing_desk(**desk)
     states = None if forming else [state for state in BarState if state != BarState.FORMING]
     rows = read_bars(
-        settings, symbol, interval, start=start, end=end, limit=None, states=states, as_of=as_of, newest_first=False
-    )
+        settings, symbol, interval, start=start, end=end, limit=None, states=states, as_of=as_of, newest_first=False,
+        adjust=adjust,
+    )  # fmt: skip
     # An empty result is a file too: one of an earlier day in its place would be taken for this answer.
     empty = "" if rows else nothing_for(settings, symbol, f"{interval} bars")
     count = write(Records(BAR_KINDS, rows, empty=empty), picked, output)

@@ -1,33 +1,17 @@
-"""`pq subscribe`, `pq unsubscribe` and `pq symbols`."""
+"""`pq subscribe` and `pq unsubscribe`."""
 
 import time
-from collections.abc import Sequence
-from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from market.symbols import Symbol
 from pocketquant import options
-from pocketquant.output import Format, Kind, Records
 
 if TYPE_CHECKING:
     from infra.settings import Settings
 
 FEEDS: Final = ("sim", "kraken", "coinbase", "binance", "okx", "tradingview")
-
-COLUMNS: Final[dict[str, Kind]] = {
-    "exchange": "text",
-    "symbol": "text",
-    "feed": "text",
-    "subscribed": "bool",
-    "makes_bars": "bool",
-    "since": "time",
-    "bars": "int",
-    "first": "time",
-    "last": "time",
-}
 
 
 @click.command(
@@ -76,38 +60,6 @@ def unsubscribe(symbols: tuple[Symbol, ...], *, feed: str | None, **desk: Any) -
     return 1 if missed else 0
 
 
-@click.command(epilog=options.example("pq symbols", "pq symbols --json"))
-@options.output_options
-@options.desk_options
-def symbols(*, form: Format | None, as_json: bool, output: Path | None, **desk: Any) -> None:
-    """Symbols that are followed or stored: their feeds, and how many one-minute bars there are."""
-    from market.intervals import Interval
-    from pocketquant.reading import open_bars
-    from sinks.ledger import Ledger
-
-    options.chosen(form, as_json, output)
-    settings = options.existing_desk(**desk)
-    stored: dict[Symbol, tuple[int, int, int]] = {}
-    store = open_bars(settings)
-    if store is not None:
-        with closing(store):
-            stored = {
-                series.symbol: (series[2], series[3], series[4])
-                for series in store.series()
-                if series.interval == Interval.M1
-            }
-    rows: list[tuple[Any, ...]] = []
-    if settings.folders.desk.is_file():
-        with Ledger(settings.folders.desk) as ledger:
-            for one in ledger.subscriptions(active=None):
-                bars = stored.get(one.symbol, (0, None, None))
-                rows.append((*one.symbol, one.feed, one.active, one.designated, one.since, *bars))
-    followed = {(row[0], row[1]) for row in rows}
-    rows += [(*symbol, "", False, False, None, *bars) for symbol, bars in stored.items() if symbol not in followed]
-    empty = "no symbols yet: `pq subscribe KRAKEN:BTCUSD`, or `pq up`"
-    options.deliver(Records(COLUMNS, sorted(rows, key=_by_symbol), empty=empty), form, as_json, output)
-
-
 def _feed(symbol: Symbol, running: list[str], asked: str | None) -> str:
     """One that runs if it carries the symbol; else the exchange's own, for when it does run."""
     from market.errors import DeskError
@@ -132,10 +84,6 @@ def _check_spelling(symbol: Symbol, feed: str) -> None:
         to_venue(symbol, feed)
     except SymbolError as error:
         raise click.UsageError(str(error)) from error
-
-
-def _by_symbol(row: Sequence[Any]) -> tuple[str, ...]:
-    return tuple(map(str, row[:3]))
 
 
 def _running_feeds(settings: "Settings") -> list[str]:

@@ -51,7 +51,7 @@ def test_every_command_takes_a_data_folder_and_a_config(pq, path):
         ([*BARS, "--start", "yesterday"], ["pq bars", "--start", "'yesterday'", "2026-01-02"]),
         ([*BARS, "--start", "2026-01-02", "--end", "2026-01-02"], ["--end", "not after", "--start"]),
         ([*BARS, "--limit", "0"], ["--limit", "0"]),
-        ([*BARS, "--adjust", "splits"], ["--adjust splits", "no corporate actions"]),
+        ([*BARS, "--adjust", "dividends"], ["--adjust", "'dividends'", "splits"]),
         ([*BARS, "--state", "open"], ["--state", "'open'", "forming"]),
         ([*BARS, "--format", "parquet"], ["parquet", "--output"]),
         ([*BARS, "--json", "--format", "csv"], ["--json", "csv", "contradict"]),

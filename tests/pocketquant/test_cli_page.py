@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from pydantic import BaseModel
 
-from infra.settings import Settings
+from infra.settings import Provider, Providers, Settings
 from pocketquant import cli
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "cli.md").read_text()
@@ -46,7 +46,10 @@ def test_every_command_is_on_the_page_with_its_arguments_words_and_options():
 def test_every_setting_is_on_the_page_with_its_default():
     def settings(model, prefix=""):
         for name, field in model.model_fields.items():
-            if isinstance(field.default, BaseModel):
+            if isinstance(field.default, Providers):
+                # All have the same fields, and one row each serves them all.
+                yield from settings(Provider, f"{prefix}{name}.NAME.")
+            elif isinstance(field.default, BaseModel):
                 yield from settings(type(field.default), f"{prefix}{name}.")
             else:
                 yield f"{prefix}{name}", field.get_default(call_default_factory=False)

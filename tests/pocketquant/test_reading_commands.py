@@ -1,6 +1,7 @@
 """Commands that read, on a desk that does not run."""
 
 import csv
+import datetime as dt
 import io
 import subprocess
 import time
@@ -12,10 +13,12 @@ import pytest
 import redis
 
 from infra import redis_server
+from market.actions import split
 from market.bars import BAR, COLUMNS, BarState
 from market.forming import encode, key
 from market.intervals import MINUTE_NS, NAMES
 from market.symbols import Symbol
+from sinks.actions_book import ActionsBook
 from sinks.ledger import Ledger, Reject
 
 BTC = Symbol("SIM", "BTCUSD")
@@ -227,6 +230,18 @@ def test_symbols_are_those_followed_or_stored(pq, desk):
         "bars": 3,
         "last": "2026-01-02T12:02:00Z",
     }
+
+
+def test_prices_are_adjusted_by_the_actions_in_the_book_or_not_at_all(pq, desk, folders):
+    """A two for one split at the last minute's day changes nothing after it; what was never asked for is said."""
+    answer = pq("bars", "SIM:BTCUSD", "1m", "--adjust", "splits", "--data-dir", desk)
+    assert (answer.code, answer.out) == (1, "")
+    assert "of SIM:BTCUSD were never fetched" in answer.err
+    assert "`pq actions fetch SIM:BTCUSD`" in answer.err
+    raw = pq("bars", "SIM:BTCUSD", "1m", "--json", "--data-dir", desk).json()
+    with ActionsBook(folders.history) as book:
+        book.note([split(Symbol("SIM", "BTCUSD"), dt.date(2026, 1, 2), 2.0, "file")], 1)
+    assert pq("bars", "SIM:BTCUSD", "1m", "--adjust", "all", "--json", "--data-dir", desk).json() == raw
 
 
 def test_export_writes_what_is_closed_oldest_first(pq, desk, tmp_path):
