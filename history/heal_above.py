@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from history.fetching import NobodyGave, fetch_bars
-from history.heal_fill import LAG_NS, LASTING
+from history.heal_fill import LAG_NS, lasts
 from history.heal_gaps import WRITER
 from history.heal_spans import Span, requests
 from history.held_bars import held_bars
@@ -173,7 +173,7 @@ def _ask(desk: "HistoryDesk", symbol: Symbol, bar: Above) -> _Answer:
                 rows["state"], rows["stream"] = BarState.HEALED, 0
                 return _Answer(settled=True, rows=rows, source=part.batch.streams[0].feed)
     except NobodyGave as error:
-        return _Answer(False, why=str(error), lasting=all(isinstance(one, LASTING) for _, one in error.said))
+        return _Answer(False, why=str(error), lasting=lasts(error))
     except DeskError as error:
         return _Answer(False, why=str(error), lasting=True)
     late = symbol.exchange not in VENUES and bar.end > desk.now_ns() - LAG_NS

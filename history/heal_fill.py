@@ -27,7 +27,7 @@ bars are one call, and say the same but for the sums' last digits."""
 LAG_NS: Final = 4 * 86_400 * 10**9
 """How far behind a provider that is not the venue itself may be (a day, over a long weekend): until then only a later
 bar of its own shows that an empty minute was a quiet one."""
-LASTING: Final = (NotOffered, NoKey, KeyRefused)
+_LASTING: Final = (NotOffered, NoKey, KeyRefused)
 """What asking again later does not change."""
 _NONE: Final = np.empty(0, BAR)
 
@@ -114,7 +114,7 @@ def _of_bars(desk: "HistoryDesk", symbol: Symbol, start: int, end: int, upto: in
             if len(part.batch.rows):
                 reached[part.provider] = max(reached.get(part.provider, 0), int(part.batch.rows["end"].max()))
     except NobodyGave as error:
-        trouble, lasting = str(error), all(isinstance(one, LASTING) for _, one in error.said)
+        trouble, lasting = str(error), lasts(error)
     except DeskError as error:
         trouble, lasting = str(error), True
     known = Spans()
@@ -136,3 +136,12 @@ def _of_bars(desk: "HistoryDesk", symbol: Symbol, start: int, end: int, upto: in
     elif not trouble and known.gaps(start, end):
         trouble = f"{' and '.join(sorted({name for name, *_ in covered}))} may not have {symbol} up to now yet"
     return Filled(made, tuple(sources), known, trouble, lasting)
+
+
+def lasts(error: NobodyGave) -> bool:
+    """Whether what nobody gave is not to be had later either.
+
+    Where not one could be asked, since keys are missing or the exchange does not run, nothing is known of that.
+    """
+    said = [one for _, one in error.said]
+    return all(isinstance(one, _LASTING) for one in said) and not all(isinstance(one, NoKey) for one in said)

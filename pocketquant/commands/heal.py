@@ -62,7 +62,7 @@ def heal(
     from history.heal import heal as heal_gaps
     from pocketquant import fetching
 
-    with fetching.fetching_desk(settings, "heal") as (history, stop):
+    with fetching.fetching_desk(settings) as (history, stop):
         done = heal_gaps(history, symbols or None, again=again, wait_s=wait, stop=stop)
     rows = [
         (

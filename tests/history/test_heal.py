@@ -198,6 +198,16 @@ def test_a_provider_that_is_away_leaves_the_gap_open_for_the_next_run(desk, cloc
     assert_as_the_truth(desk, truth)
 
 
+def test_where_nobody_could_be_asked_a_gap_stays_open(desk, clock, truth):
+    """The simulated exchange does not run, or a key is missing: whether the venue has it is not known."""
+    Live(desk, truth, clock()).outage(clock() - 90 * MINUTE_NS, clock() - 80 * MINUTE_NS).write()
+    clock.now_ns += MINUTE_NS
+    (outcome,) = heal(desk).gaps
+
+    assert outcome.gap.state is GapState.OPEN
+    assert "no simulated exchange runs" in outcome.why
+
+
 def test_a_bar_above_that_closes_later_is_made_when_it_does(desk, clock, truth):
     """At 12:01 the outage of 11:40 is healed; the three-hour bar from 12:00 on has nothing to do with it, the day has.
 
