@@ -1,14 +1,15 @@
 """What a provider of corporate actions promises, and which ones there are."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from importlib import import_module
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from market.actions import Action, ActionKind
 from market.errors import DeskError
 from market.symbols import Symbol
 from sources.history.provider import BadAnswer, Means
+from sources.history.rows import READ_ERRORS, shown
 
 ACTIONS_PROVIDERS: Final = {
     "massive": "sources.history.massive_actions:MassiveActions",
@@ -71,6 +72,34 @@ def make_actions_provider(
     module, _, class_name = place.partition(":")
     provider: ActionsProvider = getattr(import_module(module), class_name)(means, key=key, secret=secret, url=url)
     return provider
+
+
+def read_actions(name: str, raw: Any, read: Callable[[Any], Action | None]) -> list[Action]:
+    """Read each row of an answer.
+
+    Args:
+        name: Of the provider, for the text.
+        raw: What ought to be a list of rows.
+        read: Reads one; None for what is no action of ours. May raise what reading an untrusted row can raise.
+
+    Raises:
+        BadAnswer: It is no list, or one of its rows cannot be read: without that action prices would be adjusted
+            wrongly, and nothing would tell.
+    """
+    if not isinstance(raw, list):
+        msg = f"{name} answers with {shown(raw)} where actions are expected; try later, or name another provider"
+        raise BadAnswer(msg)
+    found = []
+    for item in raw:
+        try:
+            found.append(read(item))
+        except (*READ_ERRORS, ZeroDivisionError) as error:
+            msg = (
+                f"{name} answers with an action that cannot be read: {shown(item)}; none is taken, since one that is "
+                "missing would leave prices wrong: try later, or name another provider"
+            )
+            raise BadAnswer(msg) from error
+    return [action for action in found if action is not None]
 
 
 def one_a_day(actions: Iterable[Action]) -> Sequence[Action]:
