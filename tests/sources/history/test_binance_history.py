@@ -8,7 +8,7 @@ Source of the model: https://developers.binance.com/docs/binance-spot-api-docs/r
 from math import isnan
 
 import pytest
-from contract import NOW, Bar, Desk, HttpContract, Question, TradeContract
+from contract import NOW, Bar, Desk, HttpContract, Question, Trade, TradeContract
 from servers.history_http import HistoryServer, Reply
 
 from market.bars import BarState
@@ -174,3 +174,18 @@ def test_an_aggregate_counts_the_trades_in_it_and_is_known_by_the_last():
 
 def test_its_addresses_are_the_venue_and_the_mirror_that_serves_every_region():
     assert URLS == ("https://api.binance.com", "https://data-api.binance.vision")
+
+
+def test_the_first_trade_after_a_quiet_time_is_found_in_the_middle_of_an_hour():
+    """By hours of klines, one of which begins before the moment from which on they are asked for."""
+    contract = TestBinance()
+    quiet = NOW - NOW % (3600 * 10**9) - 40 * 3600 * 10**9 + 1800 * 10**9
+    trades = [
+        Trade(quiet + minutes * 60 * 10**9, 1.0, 1.0, 5_000 + minutes, Aggressor.BUY) for minutes in (75, 76, 700)
+    ]
+    with contract.serving(contract.trade_venue(trades), Desk()) as (provider, server):
+        contract.same_trades(list(provider.trades(BTCUSDT, quiet, NOW)), trades)
+        assert len(server.calls) < 10
+        earlier = quiet - 30 * 3600 * 10**9
+        contract.same_trades(list(provider.trades(BTCUSDT, earlier, NOW)), trades)
+        assert len(server.calls) < 20

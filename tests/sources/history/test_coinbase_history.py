@@ -174,3 +174,18 @@ def test_the_first_trade_of_a_span_is_found_among_millions_in_a_few_calls():
             provider.close()
             assert [tick["trade_id"] for tick in ticks] == [wanted]
             assert len(server.calls) < 30
+
+
+def test_the_newest_bars_of_a_product_that_was_delisted_are_found():
+    """From its last day of trades on, counted back from the end of that day."""
+    contract, day = TestCoinbase(), 86_400 * S
+    contract.provider = CoinbaseHistory
+    midnight = NOW - NOW % day - 70 * day
+    bars = [Bar(at, at + 60 * S, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1) for at in range(midnight, midnight + 600 * S, 60 * S)]
+    venue = contract.venue(
+        {Interval.M1: bars, Interval.D1: [Bar(midnight, midnight + day, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1)]}
+    )
+    with contract.serving(venue, Desk()) as (provider, server):
+        pages = list(provider.fetch(BTCUSD, Interval.M1, count=4))
+        contract.same(contract.told(pages, Interval.M1), contract.expected(bars[-4:]))
+    assert len(server.calls) < 40
