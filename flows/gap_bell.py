@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import uuid4
 
+from history.partial_bars import REASON as PARTIAL
 from sinks.ledger import Gap, GapState, Ledger
 
 GAP_EVENT: Final = "pocketquant.gap.noticed"
@@ -66,7 +67,9 @@ class GapBell:
             self._rested = self._monotonic() + REST_S
 
     def _over(self) -> list[Gap]:
-        return [gap for gap in self._ledger.gaps(state=GapState.OPEN) if gap.end is not None]
+        gaps = self._ledger.gaps(state=GapState.OPEN)
+        # Those about partial bars are noted by the healer itself, which is at work on them.
+        return [gap for gap in gaps if gap.end is not None and gap.reason != PARTIAL]
 
 
 def _ending(gap: Gap) -> tuple[int, int | None]:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from flows.gap_bell import GAP_EVENT, REST_S, SYMBOLS_TOLD, GapBell, event
+from history.partial_bars import REASON as PARTIAL
 from market.symbols import Symbol
 from sinks.ledger import GapState, Ledger
 
@@ -69,6 +70,12 @@ def test_other_writes_into_the_ledger_ring_nothing(desk):
     number = desk.ingest.note_gap(BTC, NOW, NOW + S, "trade_ids", NOW)
     assert len(desk.look()) == 1
     desk.ingest.settle_gap(number, GapState.HEALED, "sim")
+    assert desk.look() == []
+
+
+def test_what_the_healer_notes_itself_rings_nothing(desk):
+    """It would be called again for what it is doing."""
+    desk.ingest.note_gap(BTC, NOW, NOW + 60 * S, PARTIAL, NOW)
     assert desk.look() == []
 
 
