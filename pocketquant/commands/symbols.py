@@ -18,7 +18,11 @@ FEEDS: Final = ("sim", "kraken", "coinbase", "binance", "okx", "tradingview")
     epilog=options.example("pq subscribe KRAKEN:SOLUSD KRAKEN:ADAUSD", "pq subscribe NASDAQ:AAPL --feed tradingview")
 )
 @click.argument("symbols", type=options.SYMBOL, nargs=-1, required=True)
-@click.option("--feed", type=click.Choice(FEEDS), help="The feed to follow them on  [default: their exchange's own]")
+@click.option(
+    "--feed",
+    type=click.Choice(FEEDS),
+    help="The feed to follow them on  [default: the one registered for them, else their exchange's own]",
+)
 @click.option("--makes-bars", is_flag=True, help="This feed makes their bars from now on, in place of another.")
 @options.desk_options
 def subscribe(symbols: tuple[Symbol, ...], *, feed: str | None, makes_bars: bool, **desk: Any) -> None:
@@ -31,7 +35,7 @@ def subscribe(symbols: tuple[Symbol, ...], *, feed: str | None, makes_bars: bool
     chosen = {}
     for symbol in symbols:
         options.check_exchange(symbol)
-        chosen[symbol] = _feed(symbol, running, feed)
+        chosen[symbol] = _feed(symbol, running, feed or _registered_feed(settings, symbol))
         _check_spelling(symbol, chosen[symbol])
     settings.folders.create()
     with Ledger(settings.folders.desk) as ledger:
@@ -73,6 +77,17 @@ def _feed(symbol: Symbol, running: list[str], asked: str | None) -> str:
         return feed_for(symbol, asked=asked)
     except DeskError as error:
         raise click.UsageError(str(error)) from error
+
+
+def _registered_feed(settings: "Settings", symbol: Symbol) -> str | None:
+    """What `pq symbols add --live` has set."""
+    if not settings.folders.history.is_file():
+        return None
+    from sinks.registry_book import RegistryBook
+
+    with RegistryBook(settings.folders.history) as book:
+        held = book.get(symbol)
+    return held.live or None if held is not None else None
 
 
 def _check_spelling(symbol: Symbol, feed: str) -> None:

@@ -150,6 +150,13 @@ def test_wrong_use_is_one_sentence(run, words, said):
     assert said in answer.err
 
 
+def test_a_symbol_is_followed_on_the_feed_that_is_registered_for_it(run):
+    """Unless another is named."""
+    run("symbols", "add", "KRAKEN:BTCUSD", "--live", "tradingview")
+    assert "is followed on feed tradingview" in run("subscribe", "KRAKEN:BTCUSD").err
+    assert "is followed on feed kraken" in run("subscribe", "KRAKEN:BTCUSD", "--feed", "kraken").err
+
+
 def test_a_symbol_is_registered_once(run):
     run("symbols", "add", AAPL)
     answer = run("symbols", "add", AAPL)
