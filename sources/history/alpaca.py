@@ -14,12 +14,11 @@ from typing import Any, Final
 
 from market.intervals import Interval
 from market.symbols import Symbol
-from sources.history.delayed import unsettled_from
 from sources.history.http_caller import Answer, Busy, HttpCaller
 from sources.history.provider import BadAnswer, KeyRefused, Means, NoKey, NotOffered, Page, ProviderError, Terms, Window
 from sources.history.request import BarRequest, Progress, bar_request, moment_text
 from sources.history.rows import BarPages, Row, read_rows, shown
-from sources.history.us_stocks import DELAY_NS, new_york, regular, start_of, us_ticker
+from sources.history.us_stocks import DELAY_NS, new_york, settled, start_of, us_ticker
 from sources.stamps import StampReader
 
 URL: Final = "https://data.alpaca.markets"
@@ -116,8 +115,7 @@ class AlpacaHistory:
         while since < until:
             answer = self._caller.get("/v2/stocks/bars", params)
             rows, bad = read_rows(self.name, _bars(answer, name), lambda item: self._read(item, request))
-            unsettled = unsettled_from(request.symbol, request.interval, answer.now_ns - DELAY_NS)
-            rows = [row if row.start < unsettled else row._replace(over=False) for row in regular(request, rows)]
+            rows = settled(request, rows, answer.now_ns)
             yield pages.page(rows, answer.now_ns, bad)
             oldest = min((row.start for row in rows), default=oldest)
             token = answer.value.get("next_page_token")

@@ -17,7 +17,6 @@ from market.intervals import Interval
 from market.sessions import calendar_for
 from market.slots import slots
 from market.symbols import Symbol
-from sources.history.delayed import unsettled_from
 from sources.history.http_caller import Answer, Busy, HttpCaller
 from sources.history.provider import (
     BadAnswer,
@@ -33,7 +32,7 @@ from sources.history.provider import (
 )
 from sources.history.request import BarRequest, Progress, bar_request, moment_text
 from sources.history.rows import BarPages, Row, read_rows, shown
-from sources.history.us_stocks import DELAY_NS, from_new_york, new_york, regular, start_of, us_ticker
+from sources.history.us_stocks import from_new_york, new_york, settled, start_of, us_ticker
 
 URL: Final = "https://www.alphavantage.co"
 
@@ -146,9 +145,7 @@ class AlphaVantageHistory:
 
     @staticmethod
     def _page(pages: BarPages, request: BarRequest, rows: list[Row], bad: list[Any], answer: Answer) -> Page:
-        unsettled = unsettled_from(request.symbol, request.interval, answer.now_ns - DELAY_NS)
-        settled = [row if row.start < unsettled else row._replace(over=False) for row in regular(request, rows)]
-        return pages.page(settled, answer.now_ns, bad)
+        return pages.page(settled(request, rows, answer.now_ns), answer.now_ns, bad)
 
 
 def alpha_vantage_caller(means: Means, key: str | None, url: str | None) -> HttpCaller:

@@ -17,12 +17,11 @@ from market.intervals import Interval
 from market.sessions import calendar_for
 from market.slots import slots
 from market.symbols import Symbol
-from sources.history.delayed import unsettled_from
 from sources.history.http_caller import Answer, Busy, HttpCaller
 from sources.history.provider import BadAnswer, KeyRefused, Means, NoKey, NotOffered, Page, ProviderError, Terms, Window
 from sources.history.request import BarRequest, Progress, bar_request
 from sources.history.rows import BarPages, Row, read_rows, shown
-from sources.history.us_stocks import DELAY_NS, WITHIN_THE_SESSION, new_york, regular, start_of, us_ticker
+from sources.history.us_stocks import WITHIN_THE_SESSION, new_york, settled, start_of, us_ticker
 
 URL: Final = "https://api.massive.com"
 
@@ -123,8 +122,7 @@ class MassiveHistory:
         while True:
             answer = self._caller.get(path, params)
             rows, bad = read_rows(self.name, massive_results(answer), lambda item: _read(item, request))
-            unsettled = unsettled_from(request.symbol, request.interval, answer.now_ns - DELAY_NS)
-            rows = [row if row.start < unsettled else row._replace(over=False) for row in regular(request, rows)]
+            rows = settled(request, rows, answer.now_ns)
             yield pages.page(rows, answer.now_ns, bad)
             following = next_page(answer)
             if pages.done or following is None:

@@ -9,17 +9,18 @@ Its daily history is left alone: whether those prices are adjusted is nowhere pr
 this relies on the exchanges"), and an adjusted price must not be kept as if it had traded. Days are built from minutes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from market.intervals import Interval
 from market.symbols import Symbol
-from sources.history.delayed import unsettled_from
 from sources.history.http_caller import Answer, Busy, HttpCaller
-from sources.history.provider import BadAnswer, Means, NoKey, NotOffered, Page, ProviderError, Terms, Window
-from sources.history.request import BarRequest, Progress, bar_request, moment_text
-from sources.history.rows import BarPages, Row, read_rows, shown
-from sources.history.us_stocks import DELAY_NS, from_new_york, new_york, regular, us_ticker
+from sources.history.provider import BadAnswer, BadRow, Means, NoKey, Page, ProviderError, Terms, Window
+from sources.history.reach import last_days
+from sources.history.request import BarRequest, bar_request
+from sources.history.rows import Row, read_rows, shown
+from sources.history.us_stocks import from_new_york, new_york, settled, us_ticker
 
 URL: Final = "https://api.tradier.com"
 
@@ -34,9 +35,7 @@ TERMS: Final = Terms(
 )
 """Source: as above; https://documentation.tradier.com/brokerage-api/overview/rate-limiting: 120 calls a minute."""
 
-_DAY_NS: Final = 86_400 * 10**9
-_NEAR_NS: Final = 5 * _DAY_NS
-_PAGE_NS: Final = 7 * _DAY_NS
+_PAGE_DAYS: Final = 7
 """A week of minutes is a page: a size is not documented, and it answers one question with all that it has."""
 
 
@@ -87,47 +86,30 @@ class TradierHistory:
         now = self._means.now_ns()
         request = bar_request(self.name, self.terms, now, symbol, interval, start, end, count)
         name = us_ticker(symbol, self.name, "tradier")
-        return iter(()) if request.empty else self._backward(request, name, now)
+        if request.empty:
+            return iter(())
+        days = self.terms.reach_days[interval]
+        return last_days(self.name, request, now, days, _PAGE_DAYS, partial(self._span, request, name))
 
     def close(self) -> None:
         """Let go of connections."""
         self._caller.close()
 
-    def _backward(self, request: BarRequest, name: str, now: int) -> Iterator[Page]:
-        pages, progress = BarPages(request), Progress(self.name)
-        days = self.terms.reach_days[request.interval]
-        reach = now - days * _DAY_NS
-        until = oldest = request.end
-        while not pages.done and until > max(request.start, reach):
-            since = max(until - _PAGE_NS, request.start, reach)
-            answer = self._caller.get(
-                "/v1/markets/timesales",
-                {
-                    "symbol": name,
-                    "interval": INTERVALS[request.interval],
-                    "start": f"{new_york(since):%Y-%m-%d %H:%M}",
-                    "end": f"{new_york(until - 1):%Y-%m-%d %H:%M}",
-                    "session_filter": "open",
-                },
-            )
-            rows, bad = read_rows(self.name, _series(answer), _read)
-            unsettled = unsettled_from(request.symbol, request.interval, answer.now_ns - DELAY_NS)
-            rows = [row if row.start < unsettled else row._replace(over=False) for row in regular(request, rows)]
-            yield pages.page(rows, answer.now_ns, bad)
-            oldest = min((row.start for row in rows), default=oldest)
-            if rows:
-                progress.made()
-            elif not progress.ends(empty=True):
-                continue
-            until = since
-        # A count was not met: that there is more shows in bars from the very beginning of what it has.
-        more = request.count is None or oldest < reach + _NEAR_NS
-        if not pages.done and more and request.start < reach:
-            msg = (
-                f"tradier has {request.interval} bars of {request.symbol} for the last {days} days only, none before "
-                f"{moment_text(reach)}; name another provider for what was before"
-            )
-            raise NotOffered(msg)
+    def _span(
+        self, request: BarRequest, name: str, since: int, until: int
+    ) -> tuple[Sequence[Row], Sequence[BadRow], int]:
+        answer = self._caller.get(
+            "/v1/markets/timesales",
+            {
+                "symbol": name,
+                "interval": INTERVALS[request.interval],
+                "start": f"{new_york(since):%Y-%m-%d %H:%M}",
+                "end": f"{new_york(until - 1):%Y-%m-%d %H:%M}",
+                "session_filter": "open",
+            },
+        )
+        rows, bad = read_rows(self.name, _series(answer), _read)
+        return settled(request, rows, answer.now_ns), bad, answer.now_ns
 
 
 def _judge(answer: Answer, now_ns: int) -> ProviderError | Busy | None:

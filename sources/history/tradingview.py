@@ -6,8 +6,7 @@ base units and 0 where the venue counts none (indices, currencies). Bars count b
 all bars since. Source: recorded sessions; nothing of it is documented or promised.
 """
 
-from collections.abc import Callable, Iterator
-from random import Random
+from collections.abc import Iterator
 from typing import Any, Final
 
 from market.intervals import MINUTE_NS, Interval
@@ -15,7 +14,8 @@ from market.sessions import ROUND_THE_WEEK, calendar_for, calendar_name
 from market.slots import slots
 from market.symbols import Symbol
 from sources.history.delayed import unsettled_from
-from sources.history.provider import BadAnswer, BadRow, Means, NotOffered, Page, ProviderAway, Terms, Window
+from sources.history.patience import Patience
+from sources.history.provider import BadRow, Means, NotOffered, Page, Terms, Window
 from sources.history.request import BarRequest, Progress, bar_request, moment_text, venue_name
 from sources.history.rows import BarPages, Row
 from sources.history.tradingview_chart import ChartSession, Series
@@ -42,7 +42,6 @@ _RESOLUTIONS: Final = {
 _CURRENCIES: Final = frozenset({Interval.M1, Interval.M3, Interval.M5, Interval.M15, Interval.M30, Interval.H1})
 """TradingView's day of a currency starts at 17:00 New York, ours at 00:00 UTC; these intervals fit into both."""
 _ANONYMOUS: Final = "unauthorized_user_token"
-_TRIES: Final = 3
 _SLACK: Final = 10
 _HOUR_NS: Final = 3_600_000_000_000
 
@@ -70,10 +69,7 @@ class TradingViewHistory:
         self._session = ChartSession(
             url or f"wss://{host}/socket.io/websocket?from=chart%2F&type=chart", key or _ANONYMOUS, means.now_ns
         )
-        # The clock is the seed, since chance, too, is given from outside.
-        self._random = Random(means.now_ns())  # noqa: S311
-        self._pause_s = 0.0
-        self._unreadable = 0
+        self._patience = Patience(means)
 
     def fetch(
         self,
@@ -168,32 +164,7 @@ class TradingViewHistory:
                 return self._session.more(resolution, key, size)
             return self._session.load(key, resolution, held + size)
 
-        return self._with_patience(request)
-
-    def _with_patience(self, request: Callable[[], Series]) -> Series:
-        import stamina
-        import stamina.instrumentation
-
-        # Its own log of retries would go to standard output wherever no log was set up, into the middle of JSON.
-        stamina.instrumentation.set_on_retry_hooks([])
-        self._unreadable = 0
-        for attempt in stamina.retry_context(
-            on=self._again, attempts=_TRIES, timeout=None, wait_initial=1.0, wait_max=8.0
-        ):
-            with attempt:
-                if attempt.num > 1:
-                    self._means.sleep(self._pause_s)
-                self._pause_s = attempt.next_wait * (1.0 + self._random.random())
-                self._means.ask(1)
-                return request()
-        raise AssertionError  # The loop returns or raises.
-
-    def _again(self, error: Exception) -> float | bool:
-        """Whether one more try may help. The pause is ours to make (`Means.sleep`), so the library's own is none."""
-        if isinstance(error, BadAnswer):
-            self._unreadable += 1
-            return 0.0 if self._unreadable == 1 else False
-        return 0.0 if isinstance(error, ProviderAway) else False
+        return self._patience.call(request)
 
     def _moment(self, series: Series) -> int:
         """When it was said, by the slower of two clocks."""

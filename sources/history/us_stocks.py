@@ -11,6 +11,7 @@ import numpy as np
 from market.intervals import MINUTE_NS, Interval
 from market.sessions import EXCHANGES, Calendar, calendar_for
 from market.symbols import Symbol
+from sources.history.delayed import unsettled_from
 from sources.history.provider import NotOffered
 from sources.history.request import BarRequest, venue_name
 from sources.history.rows import Row
@@ -80,10 +81,18 @@ def start_of(symbol: Symbol, interval: Interval, day: date) -> int:
     return held[0] * MINUTE_NS
 
 
-def regular(request: BarRequest, rows: Sequence[Row]) -> list[Row]:
-    """The rows of the regular session; those before the open and after the close are no bars of ours."""
+def settled(request: BarRequest, rows: Sequence[Row], now_ns: int) -> list[Row]:
+    """The rows of the regular session, of which those are not over that the delay has not passed.
+
+    What is before the open and after the close is no bar of ours.
+    """
+    unsettled = unsettled_from(request.symbol, request.interval, now_ns - DELAY_NS)
+    return [row if row.start < unsettled else row._replace(over=False) for row in _regular(request, rows)]
+
+
+def _regular(request: BarRequest, rows: Sequence[Row]) -> Sequence[Row]:
     if not rows or not request.interval.intraday:
-        return list(rows)
+        return rows
     calendar: Calendar = calendar_for(request.symbol)
     minutes = np.fromiter((row.start // MINUTE_NS for row in rows), np.int64, len(rows))
     place = np.searchsorted(calendar.open, minutes, side="right") - 1
