@@ -10,6 +10,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from flows import artifacts
 from flows.forms import IntervalName, ProviderName, SymbolText, day_ns, interval_of, whose
+from flows.held import calendars
 from flows.running import check_parts, desk, desk_flow, gathered, means, part, say
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def backfill(
             {str(plan.symbol): backfill_one.submit(str(plan.symbol), plan, board) for plan in plans}
         )
         board.close()
-    _show(plans, done, failed)
+        held = calendars(found, [plan.symbol for plan in plans], interval_of(interval), plans[0].start, plans[0].end)
+    _show(plans, done, failed, held)
     check_parts(failed, len(plans))
     bars = sum(one.total.bars for one in done.values())
     return f"{len(plans)} symbols are whole: {bars} bars fetched, {sum(one.done for one in done.values())} chunks"
@@ -128,7 +130,7 @@ class Board:
             update_progress_artifact(self._artifact, progress=100 * share, description=f"{_percent(share)} is held")
 
 
-def _show(plans: "Sequence[Plan]", done: "dict[str, Backfilled]", failed: dict[str, str]) -> None:
+def _show(plans: "Sequence[Plan]", done: "dict[str, Backfilled]", failed: dict[str, str], held: str) -> None:
     rows: list[tuple[Any, ...]] = []
     for plan in plans:
         name = str(plan.symbol)
@@ -139,7 +141,8 @@ def _show(plans: "Sequence[Plan]", done: "dict[str, Backfilled]", failed: dict[s
         total = one.total
         rows.append((name, len(plan.chunks), total.bars, total.inserted, total.provider, _span(one.seconds), ""))
     head = ("symbol", "chunks", "bars", "new", "from", "took", "failed because")
-    artifacts.publish("backfill", artifacts.table(head, rows), f"{len(done)} of {len(plans)} symbols are whole")
+    markdown = f"{artifacts.table(head, rows)}\n\n{held}"
+    artifacts.publish("backfill", markdown, f"{len(done)} of {len(plans)} symbols are whole")
 
 
 def _percent(share: float) -> str:

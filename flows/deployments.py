@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flows.archive import archive
 from flows.backfill import backfill
+from flows.backup import backup, restore_drill
 from flows.corporate_actions import corporate_actions
 from flows.gap_bell import GAP_EVENT
 from flows.heal import WAIT_S, heal
@@ -31,8 +32,8 @@ class Entry:
     """One flow and when it runs."""
 
     flow: "Flow[..., Any]"
-    crons: tuple[str, ...] = ()
-    """UTC. None: only when it is asked for."""
+    crons: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """When it runs by itself, UTC, and with which parameters. None: only when it is asked for."""
     alone: bool = False
     """Whether only one run of it goes at a time; the others wait."""
     catch_up: bool = False
@@ -56,27 +57,39 @@ def table(symbols: Sequence[Symbol], today: date) -> list[Entry]:
         Entry(sync_symbol, parameters={"symbol": first[0]}),
         Entry(sync_bulk, parameters=some),
         Entry(sync_background, parameters=some),
-        Entry(sync_all, ("0 */6 * * *",), alone=True),
-        Entry(sync_daily, ("0 9-17 * * 1-5",), alone=True),
+        Entry(sync_all, {"0 */6 * * *": {}}, alone=True),
+        Entry(sync_daily, {"0 9-17 * * 1-5": {}}, alone=True),
         Entry(backfill, parameters={**some, "start": today - BACKFILLED}),
-        Entry(heal, ("*/5 * * * *",), alone=True, on_gap=True),
-        Entry(archive, ("0 1 * * *",), alone=True, catch_up=True),
-        Entry(corporate_actions, ("30 5 * * *",), alone=True, catch_up=True),
-        Entry(watch, ("*/10 * * * *",), alone=True),
+        Entry(heal, {"*/5 * * * *": {}}, alone=True, on_gap=True),
+        Entry(archive, {"0 1 * * *": {}}, alone=True, catch_up=True),
+        Entry(
+            backup,
+            {
+                "0 2 * * *": {"kind": "full"},
+                # Not in the hour of the full one, and the tail never in the same minute as another.
+                "0 0,1,3-23 * * *": {"kind": "hourly"},
+                "2-57/5 * * * *": {"kind": "tail"},
+            },
+            alone=True,
+            catch_up=True,
+        ),
+        Entry(restore_drill, {"0 4 * * 0": {}}, alone=True, catch_up=True),
+        Entry(corporate_actions, {"30 5 * * *": {}}, alone=True, catch_up=True),
+        Entry(watch, {"*/10 * * * *": {}}, alone=True),
     ]
 
 
 async def deployment(entry: Entry, tags: tuple[str, ...] = ()) -> "RunnerDeployment":
     """What Prefect is told of a flow."""
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
-    from prefect.client.schemas.schedules import CronSchedule
     from prefect.events import DeploymentEventTrigger, Posture
+    from prefect.schedules import Cron
     from prefect.types.entrypoint import EntrypointType
 
     bell = DeploymentEventTrigger(expect={GAP_EVENT}, posture=Posture.Reactive, parameters={"wait_s": WAIT_S})
     return await entry.flow.ato_deployment(
         name=NAME,
-        schedules=[CronSchedule(cron=cron, timezone="UTC") for cron in entry.crons],
+        schedules=[Cron(cron, timezone="UTC", parameters=dict(given)) for cron, given in entry.crons.items()],
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
         if entry.alone
         else None,

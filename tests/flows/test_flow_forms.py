@@ -103,6 +103,8 @@ def test_the_table_of_flows_is_the_one_that_was_promised(deployed):
         "backfill": [],
         "heal": ["*/5 * * * *"],
         "archive": ["0 1 * * *"],
+        "backup": ["0 2 * * *", "0 0,1,3-23 * * *", "2-57/5 * * * *"],
+        "restore-drill": ["0 4 * * 0"],
         "corporate-actions": ["30 5 * * *"],
         "watch": ["*/10 * * * *"],
     }
