@@ -40,6 +40,11 @@ _HOUR_NS: Final = 3600 * 10**9
 _MS: Final = 1_000_000
 _LAST_MILLI: Final = 100_000_000_000_000
 """Stamps from here on are microseconds: as milliseconds they would be past the year 5138."""
+_BUSY: Final = "-1003"
+_AWAY: Final = frozenset({"-1000", "-1001", "-1007", "-1008", "-1016"})
+"""Its own trouble, which passes: disconnected, timed out, overloaded."""
+_ABSENT: Final = frozenset({"-1100", "-1121"})
+"""No symbol, or none that could be one."""
 
 
 class BinanceHistory:
@@ -152,13 +157,12 @@ class BinanceHistory:
         used = answer.headers.get("x-mbx-used-weight-1m", "")
         if used.isdecimal():
             self._means.spent(int(used))
-        code = answer.value.get("code") if isinstance(answer.value, dict) else None
-        if code == -1003:
+        code = str(answer.value.get("code")) if isinstance(answer.value, dict) else ""
+        if code == _BUSY:
             return Busy(f"binance says {answer.text}")
-        if code in {-1000, -1001, -1007, -1008, -1016}:
-            # Its own trouble, which passes: disconnected, timed out, overloaded.
+        if code in _AWAY:
             return ProviderAway(f"it says {answer.text}")
-        if code in {-1100, -1121}:
+        if code in _ABSENT:
             return NotOffered(
                 f"binance does not have that symbol: {answer.text}; check its spelling, as in BINANCE:BTCUSDT"
             )

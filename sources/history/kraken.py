@@ -142,7 +142,9 @@ class KrakenHistory:
 def _judge(answer: Answer) -> ProviderError | Busy | None:
     """Its errors come with status 200, as texts such as `EQuery:Unknown asset pair`."""
     errors = answer.value.get("error") if isinstance(answer.value, dict) else None
-    texts = [text for text in errors if isinstance(text, str) and text.startswith("E")] if errors else []
+    if not isinstance(errors, list):
+        return None
+    texts = [text for text in errors if isinstance(text, str) and text.startswith("E")]
     told = " ".join(texts)
     if not texts:
         return None
