@@ -66,6 +66,10 @@ class Allowance:
                 verdict = Verdict(at, window)
         return verdict
 
+    def copy(self) -> "Allowance":
+        """Another with the same past."""
+        return Allowance(self.windows, self._recent, self._days.items())
+
     def take(self, at_ns: int, weight: int) -> None:
         """Spend it."""
         self._recent.append((at_ns, weight))

@@ -63,12 +63,17 @@ class Breakers:
         health = self.book.health(name)
         if health.state != "open":
             return
-        until = (health.since or 0) + REST_NS
+        until = self.rests_until(name)
         if self._desk.now_ns() < until:
             msg = f"{name} is left alone until {iso(until)}, having failed {FAILURES} times in a minute: "
             msg += health.last_error
             raise Resting(msg, until)
         self._breaker(name).half_open()
+
+    def rests_until(self, name: str) -> int:
+        """When a provider that is left alone may be tried, ns; 0 if it is not left alone."""
+        health = self.book.health(name)
+        return (health.since or 0) + REST_NS if health.state == "open" else 0
 
     def answered(self, name: str) -> None:
         """It gave a good answer."""

@@ -67,6 +67,8 @@ class Script:
     weight: int = 1
     calls: list = field(default_factory=list)
     """(symbol, interval or `trades`, start, end) of each page that was served or failed."""
+    spent: list = field(default_factory=list)
+    """(moment in ns, weight) of each call that was let in."""
     closed: int = 0
 
 
@@ -134,6 +136,7 @@ class Scripted:
 
     def _call(self, symbol, interval, start, end):
         self._means.ask(self._script.weight)
+        self._script.spent.append((self._means.now_ns(), self._script.weight))
         number = len(self._script.calls)
         self._script.calls.append((symbol, interval, start, end))
         error = self._script.fails.get(number)
