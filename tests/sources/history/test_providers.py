@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,10 @@ from sources.history.provider import Means, NoKey, Terms
 from sources.history.providers import PROVIDERS, make_provider, missing, terms_of
 
 MEANS = Means(now_ns=lambda: 0, sleep=lambda _: None, ask=lambda weight=1: None)
-PRESENT = [name for name, listing in PROVIDERS.items() if find_spec(listing.path.partition(":")[0])]
 PAGE = Path(__file__).parents[3] / "docs" / "providers.md"
 
 
-@pytest.mark.parametrize("name", PRESENT)
+@pytest.mark.parametrize("name", PROVIDERS)
 def test_the_page_of_providers_has_its_intervals_its_caps_and_what_it_wants(name):
     rows = [line.split("|") for line in PAGE.read_text().splitlines() if line.startswith(f"| `{name}` |")]
     assert len(rows) == 1, f"docs/providers.md has one row of {name}"
@@ -31,7 +29,7 @@ def test_the_page_of_providers_has_its_intervals_its_caps_and_what_it_wants(name
     assert (trades == "no") != terms.has_trades
 
 
-@pytest.mark.parametrize("name", PRESENT)
+@pytest.mark.parametrize("name", PROVIDERS)
 def test_every_provider_of_the_list_says_what_it_has(name):
     terms = terms_of(name)
 
@@ -42,7 +40,7 @@ def test_every_provider_of_the_list_says_what_it_has(name):
     assert all(window.limit > 0 and window.seconds > 0 for window in terms.windows)
 
 
-@pytest.mark.parametrize("name", PRESENT)
+@pytest.mark.parametrize("name", PROVIDERS)
 def test_every_provider_can_be_made_with_what_it_wants_and_lets_go(name):
     """None calls anyone before it is asked for bars: there is no network here."""
     listing = PROVIDERS[name]
@@ -55,7 +53,7 @@ def test_every_provider_can_be_made_with_what_it_wants_and_lets_go(name):
 
 def test_terms_are_read_without_the_libraries_that_call():
     """A command that only shows providers would wait a second for HTTP, WebSockets and pandas."""
-    names = " ".join(PRESENT)
+    names = " ".join(PROVIDERS)
     script = f"""
 import sys
 from sources.history.providers import terms_of
