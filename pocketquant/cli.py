@@ -34,6 +34,8 @@ COMMANDS: Final = {
     "sync": "sync",
     "backfill": "backfill",
     "coverage": "coverage",
+    "providers": "providers",
+    "quota": "providers",
     "actions": "actions",
     "backup": "backup",
     "backups": "backup",
