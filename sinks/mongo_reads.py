@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _STARTS: Final = 2_000
 """Bars that are asked for by their starts in one query."""
+_SPARSE: Final = 4
+"""Bars that may be read in vain for each that is wanted."""
 
 
 def newest(database: "Database[Document]", query: Document, limit: int | None = None) -> Iterator[Document]:
@@ -98,8 +100,8 @@ def held(
         exchanges, tickers, intervals = ({"$in": sorted(set(part))} for part in zip(*place_of, strict=True))
         starts = np.unique(minutes[np.isin(series, some)])
         for first in range(0, len(starts), _STARTS):
-            wanted = [moment(minute * MINUTE_NS) for minute in starts[first : first + _STARTS].tolist()]
-            query = {"exchange": exchanges, "symbol": tickers, "interval": intervals, "start": {"$in": wanted}}
+            when = _when(starts[first : first + _STARTS], alone=len(some) == 1)
+            query = {"exchange": exchanges, "symbol": tickers, "interval": intervals, "start": when}
             documents, found = [], []
             for document in database.bars.find(query):
                 place = place_of.get((document["exchange"], document["symbol"], document["interval"]))
@@ -112,6 +114,18 @@ def held(
             rows_held[at[ours]] = rows[ours]
             present[at[ours]] = True
     return rows_held, present
+
+
+def _when(minutes: NDArray[np.int64], *, alone: bool) -> Document:
+    """The condition for bars of some starts (rising): their span if it holds few others, else one by one.
+
+    A page of history is a span of one series. There are servers that look at every bar for every start of a list.
+    """
+    first, last = int(minutes[0]), int(minutes[-1])
+    step = int(np.median(np.diff(minutes))) if len(minutes) > 1 else 1
+    if alone and last - first <= _SPARSE * step * len(minutes):
+        return {"$gte": moment(first * MINUTE_NS), "$lte": moment(last * MINUTE_NS)}
+    return {"$in": [moment(minute * MINUTE_NS) for minute in minutes.tolist()]}
 
 
 def _alike(series: NDArray[np.int64], minutes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -195,3 +195,18 @@ def test_a_server_that_is_away_is_no_reason_not_to_start():
     with pytest.raises(StoreAway, match=r"MongoDB at mongodb://127\.0\.0\.1:1/ does not answer"):
         store.ping()
     store.close()
+
+
+@pytest.mark.parametrize("step", [1, 1000], ids=["a page", "far apart"])
+def test_what_is_held_is_found_whether_it_lies_close_or_far_apart(store: MongoBars, step: int):
+    """A page is asked for as a span, in which other bars may lie; bars far apart are asked for one by one."""
+    held = range(0, 20 * step, 2 * step)
+    between = [minute + 1 for minute in held] if step > 1 else [minute for minute in range(20) if minute % 2]
+    imported(store, *(bar(minute) for minute in held), *(bar(minute, close=9.5) for minute in between))
+
+    again = imported(store, *(bar(minute) for minute in held))
+    changed = imported(store, *(bar(minute, close=10.5) for minute in [*held, 20 * step]))
+
+    assert again == Written(0, 0, 10, 0)
+    assert changed == Written(1, 10, 0, 11)
+    assert [close for close, *_ in shown(store)].count(9.5) == len(between)
