@@ -1,6 +1,6 @@
 """The minutes of a span from whoever has them: a venue's trades, made into bars by the live kernel, or minute bars."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from history.building import minutes_of
 from history.fetching import FetchedTrades, NobodyGave, fetch_bars, fetch_trades
 from history.order import VENUES
+from history.slot_numbers import slots_between
 from history.spans import Spans
 from market.bars import BAR, BarState
 from market.errors import DeskError
@@ -45,6 +46,8 @@ class Filled(NamedTuple):
     """Why the rest is not known, as a sentence; empty where nothing is left."""
     lasting: bool = False
     """Whether asking again later cannot help."""
+    lagging: bool = False
+    """Whether the trouble is no more than that nothing has come of the last bars, which may be quiet."""
 
 
 def fill(desk: "HistoryDesk", symbol: Symbol, start: int, end: int, upto: int) -> Filled:
@@ -61,7 +64,7 @@ def fill(desk: "HistoryDesk", symbol: Symbol, start: int, end: int, upto: int) -
         Never an error: one of the providers is what `trouble` says.
     """
     found = _of_trades(desk, symbol, start, end) if end - start <= TRADES_NS else None
-    return found if found is not None else _of_bars(desk, symbol, start, end, upto)
+    return found if found is not None else of_bars(desk, symbol, start, end, upto)
 
 
 def _of_trades(desk: "HistoryDesk", symbol: Symbol, start: int, end: int) -> Filled | None:
@@ -91,7 +94,32 @@ def _of_trades(desk: "HistoryDesk", symbol: Symbol, start: int, end: int) -> Fil
     return Filled(rows, (f"{'+'.join(names)}(trades)",), known)
 
 
-def _of_bars(desk: "HistoryDesk", symbol: Symbol, start: int, end: int, upto: int) -> Filled:
+def of_bars(
+    desk: "HistoryDesk",
+    symbol: Symbol,
+    start: int,
+    end: int,
+    upto: int,
+    interval: Interval = Interval.M1,
+    *,
+    provider: str | None = None,
+    say: Callable[[str], None] | None = None,
+) -> Filled:
+    """The bars of a span as providers have them; rows that could not be used are noted as rejects.
+
+    Args:
+        desk: Whose providers.
+        symbol: The instrument.
+        start: ns; bars that start at this moment or later.
+        end: ns; bars that start before this moment.
+        upto: ns, at `end` or later: bars may be asked for up to here, to learn how far a provider is.
+        interval: Of the bars.
+        provider: Ask this one only.
+        say: Told, as a sentence, of each change of provider.
+
+    Returns:
+        Never an error: one of the providers is what `trouble` says.
+    """
     now = desk.now_ns()
     rows: list[NDArray[np.void]] = []
     sources: list[str] = []
@@ -100,7 +128,8 @@ def _of_bars(desk: "HistoryDesk", symbol: Symbol, start: int, end: int, upto: in
     bad: list[tuple[str, BadRow]] = []
     trouble, lasting = "", False
     try:
-        for part in fetch_bars(desk, symbol, Interval.M1, start=start, end=min(upto, end + TRADES_NS * 4)):
+        stop = min(upto, end + TRADES_NS * 4)
+        for part in fetch_bars(desk, symbol, interval, start=start, end=stop, provider=provider, say=say):
             source = part.batch.streams[0].feed
             if source not in sources:
                 sources.append(source)
@@ -118,10 +147,9 @@ def _of_bars(desk: "HistoryDesk", symbol: Symbol, start: int, end: int, upto: in
     except DeskError as error:
         trouble, lasting = str(error), True
     known = Spans()
-    for provider, first, last in covered:
-        if provider != VENUES.get(symbol.exchange):
-            last = min(last, max(reached.get(provider, first), now - LAG_NS))  # noqa: PLW2901  # The same span, cut.
-        known.add(first, last)
+    for name, first, last in covered:
+        sure = last if name == VENUES.get(symbol.exchange) else max(reached.get(name, first), now - LAG_NS)
+        known.add(first, min(last, sure))
     made = np.concatenate([_NONE, *rows])
     made = made[(made["start"] >= start) & (made["start"] < end)]
     made = made[np.argsort(made["start"], kind="stable")]
@@ -129,13 +157,20 @@ def _of_bars(desk: "HistoryDesk", symbol: Symbol, start: int, end: int, upto: in
         # The row that could not be used may have been any of the minutes that no bar came of.
         name, row = bad[0]
         known = Spans()
-        for minute in made["start"].tolist():
-            known.add(minute, minute + MINUTE_NS)
+        for first, last in made[["start", "end"]].tolist():
+            known.add(first, last)
         trouble = trouble or f"{name} gave {len(bad)} rows of {symbol} that cannot be used, the first: {row.reason}"
         lasting = True
-    elif not trouble and known.gaps(start, end):
-        trouble = f"{' and '.join(sorted({name for name, *_ in covered}))} may not have {symbol} up to now yet"
+    elif not trouble and _open_slots(known, symbol, interval, start, end):
+        asked = " and ".join(sorted({name for name, *_ in covered}))
+        return Filled(made, tuple(sources), known, f"{asked} may not have {symbol} up to now yet", lagging=True)
     return Filled(made, tuple(sources), known, trouble, lasting)
+
+
+def _open_slots(known: Spans, symbol: Symbol, interval: Interval, start: int, end: int) -> bool:
+    """Whether there is room for a bar where nothing is known."""
+    calendar = calendar_for(symbol)
+    return any(slots_between(calendar, interval, *gap) for gap in known.gaps(start, end))
 
 
 def lasts(error: NobodyGave) -> bool:

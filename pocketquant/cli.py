@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "gaps": "ledger",
     "rejects": "ledger",
     "heal": "heal",
+    "reconcile": "reconcile",
     "export": "export",
     "sync": "sync",
     "backfill": "backfill",

@@ -62,6 +62,7 @@ def heal(
     from history.heal import heal as heal_gaps
     from pocketquant import fetching
 
+    fetching.open_log(settings, "heal")
     with fetching.fetching_desk(settings) as (history, stop):
         done = heal_gaps(history, symbols or None, again=again, wait_s=wait, stop=stop)
     rows = [
