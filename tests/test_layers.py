@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 HOUSE = Path(__file__).resolve().parent.parent
-PACKAGES = ("market", "operators", "sources", "sinks", "dataflows", "history", "flows", "infra", "pocketquant")
+PACKAGES = (
+    "market", "trading", "strategies", "operators", "sources", "sinks", "dataflows", "history", "backtest", "flows",
+    "infra", "pocketquant",
+)  # fmt: skip
 MODULES = sorted(
     ".".join(file.relative_to(HOUSE).with_suffix("").parts).removesuffix(".__init__")
     for package in PACKAGES

@@ -1,0 +1,1 @@
+"""Runs, sweeps, metrics and reports: plain functions over strategies and trading."""

@@ -1,0 +1,1 @@
+"""Decisions: one file a strategy; no I/O, no clock."""
