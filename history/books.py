@@ -26,9 +26,15 @@ def sync_book(desk: "HistoryDesk") -> SyncBook:
 
 
 def chunk_book(desk: "HistoryDesk") -> ChunkBook:
-    """The desk's book of chunks."""
+    """The desk's book of chunks, without those that the store has lost."""
     desk.folders.create()
-    return desk.keep(ChunkBook, lambda: ChunkBook(desk.folders.history))
+
+    def open_book() -> ChunkBook:
+        book = ChunkBook(desk.folders.history)
+        book.prune(desk.store)
+        return book
+
+    return desk.keep(ChunkBook, open_book)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Final
 
 from history.asking import COUNT_DEFAULT, check_request
-from history.books import StoppedError, give_up, in_hand, sync_book
+from history.books import StoppedError, chunk_book, give_up, in_hand, sync_book
 from history.side_by_side import side_by_side
 from history.tally import Fetch, Tally, Total, fetch_bars
 from market.intervals import Interval
@@ -80,6 +80,8 @@ def sync(
         return Synced(symbol, interval, tally.total, (desk.now_ns() - began) / 1e9)
 
     with in_hand(desk, Task.SYNC, symbol, interval) as work:
+        # Before a bar is written: as the book is opened, it is looked what the store has lost.
+        chunk_book(desk)
         parts = fetch(desk, symbol, interval, start=start, end=end, count=count, provider=provider, say=say)
         for part in parts:
             tally.store(desk, part, WRITER)

@@ -93,6 +93,23 @@ class ChunkBook(HistoryBook):
         heads = {writer: store.head(writer)[0] for writer in {chunk.writer for chunk in found}}
         return [chunk for chunk in found if chunk.log_seq <= heads[chunk.writer]]
 
+    def prune(self, store: BarStore) -> int:
+        """Forget for good what the store has lost; how many rows that were.
+
+        To be called before anything more is written to the store: once its logs have grown past where they had been,
+        they no longer show that they were ever cut short.
+        """
+        key = store_key(store)
+        lost = 0
+        for (writer,) in self.read("SELECT DISTINCT writer FROM chunks WHERE store = ?", (key,)):
+            values = (key, writer, store.head(writer)[0])
+            rule = "WHERE store = ? AND writer = ? AND log_seq > ?"
+            # Looked for first, so that nothing is written where nothing is lost.
+            if self.read(f"SELECT 1 FROM chunks {rule} LIMIT 1", values):
+                with self.transaction() as connection:
+                    lost += connection.execute(f"DELETE FROM chunks {rule}", values).rowcount
+        return lost
+
     def forget(
         self, symbol: Symbol, interval: Interval | None = None, start: int | None = None, end: int | None = None
     ) -> None:

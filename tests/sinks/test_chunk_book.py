@@ -68,6 +68,20 @@ def test_a_store_whose_log_ends_earlier_lacks_what_was_fetched_later(book, tmp_p
         store.close()
 
 
+def test_what_a_store_lost_stays_forgotten_when_its_log_has_grown_again(book, bar_store):
+    """Else the same place in another log would vouch for bars that are gone."""
+    book.record(bar_store, BTC, M1, chunk(0, 10, seq=write(bar_store, 0)))
+    book.record(bar_store, BTC, M1, chunk(10, 20, seq=2))
+    book.record(bar_store, ETH, M1, chunk(0, 20, seq=1, writer="sync"))
+    assert book.prune(bar_store) == 2
+    write(bar_store, 1)
+    write(bar_store, 2)
+
+    assert [one.start for one in book.chunks(bar_store, BTC, M1)] == [0]
+    assert book.chunks(bar_store, ETH, M1) == []
+    assert book.prune(bar_store) == 0
+
+
 @pytest.mark.mongo
 def test_what_is_in_one_store_is_not_in_another(book, tmp_path, mongo_uri):
     file, server = open_store(tmp_path / "bars.sqlite"), open_store(mongo_uri)
