@@ -1,1 +1,1 @@
-"""What happens to orders and what it costs: indicators, orders, fills, positions, the ledger. One file an assumption."""
+"""What happens to orders and what it costs: indicators, orders, fills, positions, the ledger; a file an assumption."""
