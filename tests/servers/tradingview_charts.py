@@ -3,7 +3,7 @@
 import json
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Self
 
@@ -51,6 +51,11 @@ class ChartServer:
         self.time_ms: int | None = None
         """The venue's clock, as messages carry it."""
         self.echoed: list[str] = []
+        self.requests = 0
+        """For bars."""
+        self.respond: Callable[[str, str, float | None, int], Any] | None = None
+        """Gives `(rows, how many are older)`, or messages as they are, for a symbol, a resolution, the start (s) before
+        which rows are wanted, and how many; instead of `series`."""
         self._server = serve(self._client, "127.0.0.1", 0, process_request=self._upgrade)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
@@ -98,6 +103,7 @@ class _Client:
         self._turn = ""
         self._shown = 0
         self._length = 0
+        self._oldest: float | None = None
 
     def run(self) -> None:
         for text in self._socket:
@@ -122,7 +128,9 @@ class _Client:
     def _begin(self, params: list[Any], length: int) -> None:
         session, _, self._turn, name, resolution, *_ = params
         self._place, self._shown, self._length = (self._symbols[name], resolution), 0, length
-        if self._place[0] not in {symbol for symbol, _ in self._server.series}:
+        self._oldest = None
+        known = {symbol for symbol, _ in self._server.series}
+        if self._server.respond is None and self._place[0] not in known:
             self._tell(message("symbol_error", session, name, "invalid symbol", t=1, t_ms=1000))
             return
         resolved = message("symbol_resolved", session, name, {"name": self._place[0], **self._server.resolved})
@@ -130,6 +138,7 @@ class _Client:
 
     def _page(self, session: str, count: int, before: str = "") -> None:
         server = self._server
+        server.requests += 1
         if server.trouble:
             trouble = server.trouble.popleft()
             if trouble is CLOSE:
@@ -138,14 +147,14 @@ class _Client:
             for text in trouble:
                 self._socket.send(text)
             return
-        rows = server.series.get(self._place, ())
-        newest = len(rows) - self._shown
-        oldest = max(newest - count, 0)
-        self._shown = len(rows) - oldest
-        shown = rows[oldest : newest + (server.overlap if newest < len(rows) else 0)]
+        told = self._rows(count)
+        if not isinstance(told, tuple):
+            self._tell(*told)
+            return
+        shown, older = told
         update = {"sds_1": {"node": "x", "s": [_bar(i, row) for i, row in enumerate(shown)], "t": self._turn}}
         more: dict[str, Any] = {"rt_update_period": 0}
-        if oldest == 0:
+        if not older:
             more["data_completed"] = "limit"
         stamp = {} if server.time_ms is None else {"t": server.time_ms // 1000, "t_ms": server.time_ms}
         self._tell(
@@ -154,6 +163,21 @@ class _Client:
             message("timescale_update", session, update, {"index": 0}, **stamp),
             message("series_completed", session, "sds_1", server.mode, self._turn, more, **stamp),
         )
+
+    def _rows(self, count: int) -> Any:
+        """Rows, and how many older ones there are."""
+        server = self._server
+        if server.respond is not None:
+            told = server.respond(*self._place, self._oldest, count)
+            if isinstance(told, tuple):
+                starts = [row[0] for row in told[0] if isinstance(row, list) and row]
+                self._oldest = min([*starts, *([] if self._oldest is None else [self._oldest])], default=None)
+            return told
+        rows = server.series.get(self._place, ())
+        newest = len(rows) - self._shown
+        oldest = max(newest - count, 0)
+        self._shown = len(rows) - oldest
+        return rows[oldest : newest + (server.overlap if newest < len(rows) else 0)], oldest
 
     def _tell(self, *frames: str) -> None:
         """Heartbeats first; then all frames in one message, as the venue does."""
@@ -164,8 +188,8 @@ class _Client:
         self._socket.send("".join(frames))
 
 
-def _bar(index: int, row: Sequence[Any]) -> dict[str, Any]:
-    return {"i": index, "v": list(row)}
+def _bar(index: int, row: Any) -> dict[str, Any]:
+    return {"i": index, "v": list(row) if isinstance(row, tuple) else row}
 
 
 def _payloads(text: str) -> Iterable[str]:
