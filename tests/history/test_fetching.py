@@ -223,6 +223,46 @@ def test_a_count_beyond_the_cap_is_filled_up_from_trades_by_slots(desk):
     assert 990 < len(bars) <= 1001
 
 
+def test_a_count_does_not_fetch_years_of_trades(desk):
+    """A thousand days beyond Kraken's 720 would be days of fetching: that is a backfill's, which can be stopped."""
+    truth = truth_of_minutes(NOON - 800 * DAY, 1)
+    days = np.concatenate([truth] * 800)
+    days["start"] += np.arange(800) * DAY + (DAY - NOON % DAY)
+    days["end"] = days["start"] + MINUTE_NS
+    kraken = Symbol("KRAKEN", "BTCUSD")
+    script = Script(days, terms=quick(Interval.D1, page_bars=720, max_bars=720, has_trades=True))
+    seat(desk, kraken=script)
+    parts = []
+    with pytest.raises(NobodyGave, match=r"`pq backfill KRAKEN:BTCUSD --interval 1d --start \.\.\.` makes older ones"):
+        parts.extend(fetch_bars(desk, kraken, Interval.D1, count=1720))
+
+    assert len(got(parts)[0]) == 720
+    assert {call[1] for call in script.calls} == {Interval.D1}
+
+
+def test_a_count_of_built_bars_is_full_although_slots_are_quiet(desk):
+    """Half of the quarters of an hour are quiet: what is missing to the count is older."""
+    truth = truth_of_minutes(NOON - 4 * DAY, 4 * 1440, quiet=0.97)
+    seat(desk, binance=Script(truth, terms=quick(Interval.M1)))
+    whole = roll_up(truth, Interval.M15, calendar("24/7"), upto=NOON)
+    bars, _ = got(list(fetch_bars(desk, BTC, Interval.M15, count=90)))
+
+    assert len(whole) < 200
+    assert 86 <= len(bars) <= 90
+    same(bars, whole[-len(bars) :])
+    everything, _ = got(list(fetch_bars(desk, BTC, Interval.M15, count=5000)))
+    same(everything, whole)
+
+
+def test_an_end_in_the_future_is_now(desk):
+    """Nothing is known of a moment that has not come, so nothing of it is covered."""
+    seat(desk, binance=Script(truth_of_minutes(NOON - 9 * MINUTE_NS, 20)))
+    bars, spans = got(list(fetch_bars(desk, BTC, Interval.M1, start=NOON - 9 * MINUTE_NS, end=NOON + DAY)))
+
+    assert len(bars) == 9
+    covers(spans, NOON - 9 * MINUTE_NS, NOON)
+
+
 def test_a_span_beyond_all_reach_is_said_and_the_rest_is_kept(desk):
     """Without trades the older part goes to the next provider, or is refused with what there is."""
     truth = truth_of_minutes(NOON - 2 * DAY, 2 * 1440)
