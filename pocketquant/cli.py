@@ -6,6 +6,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,9 +33,11 @@ COMMANDS: Final = {
     "heal": "heal",
     "reconcile": "reconcile",
     "export": "export",
+    "import": "importing",
     "sync": "sync",
     "backfill": "backfill",
     "coverage": "coverage",
+    "archive": "archive",
     "providers": "providers",
     "quota": "providers",
     "actions": "actions",
@@ -63,7 +66,9 @@ class Desk(click.Group):
         module = COMMANDS.get(cmd_name)
         if module is None:
             return None
-        found: click.Command = getattr(importlib.import_module(f"pocketquant.commands.{module}"), cmd_name)
+        # `import` is a word of Python's own, and cannot be the name of a function.
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        found: click.Command = getattr(importlib.import_module(f"pocketquant.commands.{module}"), name)
         return found
 
     def resolve_command(
