@@ -1,5 +1,7 @@
 """How each provider stands, for people to read: whether it can be asked, what it has, how it has been, what is left."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from history.allowance import DAY_S, SECOND_NS, longest_ns, rolls
@@ -61,39 +63,57 @@ class Spent(NamedTuple):
     """Its words."""
 
 
-def standings(desk: "HistoryDesk") -> list[Standing]:
-    """Every provider there is; reads only."""
-    now = desk.now_ns()
-    health: dict[str, Health] = {}
-    blocks: dict[str, Block] = {}
-    if desk.folders.history.is_file():
-        with HealthBook(desk.folders.history) as book:
-            health = {one.provider: one for one in book.all()}
-        with QuotaBook(desk.folders.history) as ledger:
-            blocks = ledger.blocks(now)
+class Books(NamedTuple):
+    """What standings are read from."""
+
+    health: HealthBook
+    quota: QuotaBook
+
+    @classmethod
+    def of(cls, desk: "HistoryDesk") -> "Books | None":
+        """A desk's, opened; None where there are none yet, since reading makes no file."""
+        path = desk.folders.history
+        return cls(HealthBook(path), QuotaBook(path)) if path.is_file() else None
+
+    def close(self) -> None:
+        """Let go of both."""
+        self.health.close()
+        self.quota.close()
+
+
+@contextmanager
+def opened(desk: "HistoryDesk") -> Iterator[Books | None]:
+    """A desk's books for a `with` block, None where there are none yet."""
+    books = Books.of(desk)
+    try:
+        yield books
+    finally:
+        if books is not None:
+            books.close()
+
+
+def standings(desk: "HistoryDesk", books: Books | None) -> list[Standing]:
+    """Every provider there is."""
+    health = {} if books is None else {one.provider: one for one in books.health.all()}
+    blocks = {} if books is None else books.quota.blocks(desk.now_ns())
     return [
         _standing(desk, name, one, health.get(name, Health(name)), blocks.get(name))
         for name, one in listed(desk).items()
     ]
 
 
-def spendings(desk: "HistoryDesk") -> list[Spent]:
-    """Every limit of the providers that can be asked, or were today; reads only."""
+def spendings(desk: "HistoryDesk", books: Books | None) -> list[Spent]:
+    """Every limit of the providers that can be asked, or were today."""
     now = desk.now_ns()
-    offered = listed(desk)
-    if not desk.folders.history.is_file():
-        found = [_spent(desk, name, one, [], [], None) for name, one in offered.items() if not one.missing]
-        return [row for rows in found for row in rows]
+    blocks = {} if books is None else books.quota.blocks(now)
     rows: list[Spent] = []
-    with QuotaBook(desk.folders.history) as ledger:
-        blocks = ledger.blocks(now)
-        for name, one in offered.items():
-            days = ledger.days(now - 31 * _DAY_NS, name)
-            if one.missing and not any(day.day == now // _DAY_NS for day in days):
-                continue
-            since = now - longest_ns(windows_of(name, one.terms, desk))
-            calls = [(call.at_ns, call.weight) for call in ledger.recent(name, since)]
-            rows += _spent(desk, name, one, calls, days, blocks.get(name))
+    for name, one in listed(desk).items():
+        days = [] if books is None else books.quota.days(now - 31 * _DAY_NS, name)
+        if one.missing and not any(day.day == now // _DAY_NS for day in days):
+            continue
+        since = now - longest_ns(windows_of(name, one.terms, desk))
+        calls = [] if books is None else [(call.at_ns, call.weight) for call in books.quota.recent(name, since)]
+        rows += _spent(desk, name, one, calls, days, blocks.get(name))
     return rows
 
 

@@ -98,6 +98,24 @@ class Metrics:
         self.alerts = Counter(
             "pocketquant_alerts", "Alerts raised, by name.", ["alert"], registry=on("supervisor", "ingest", "bars")
         )
+        self.provider_up = Gauge(
+            "pocketquant_provider_up",
+            "1 while a provider of history is asked, 0 while it is left alone.",
+            ["provider"],
+            registry=on("supervisor"),
+        )
+        self.provider_calls_today = Gauge(
+            "pocketquant_provider_calls_today",
+            "Calls made to a provider of history since 00:00 UTC.",
+            ["provider"],
+            registry=on("supervisor"),
+        )
+        self.provider_left = Gauge(
+            "pocketquant_provider_left",
+            "What is left of a limit of a provider of history.",
+            ["provider", "limit"],
+            registry=on("supervisor"),
+        )
 
 
 class Served:

@@ -17,6 +17,7 @@ from pocketquant import processes
 from pocketquant.alarms import Alarms
 from pocketquant.feed_choice import feed_for
 from pocketquant.hold import Hold
+from pocketquant.provider_gauges import ProviderGauges
 from pocketquant.supervisor import Supervisor
 from sinks.ledger import Ledger
 
@@ -99,6 +100,12 @@ class Desk:
                 "metrics_port to another, or to 0 for none"
             )
             alarms.sound("port_in_use", "supervisor", text)
+        gauges = ProviderGauges(settings, metrics)
+
+        def step() -> None:
+            _count(metrics, supervisor)
+            gauges.update()
+
         supervisor = Supervisor(
             processes.specs(settings, feeds, self._config),
             settings.folders,
@@ -106,7 +113,7 @@ class Desk:
             secrets=settings.secrets(),
             facts={"feeds": feeds, "simulated": "sim" in feeds},
             on_event=alarms.sound,
-            on_step=lambda: _count(metrics, supervisor),
+            on_step=step,
         )
         logger().info("desk starts", feeds=feeds, data_dir=str(settings.folders.data_dir), pid=os.getpid())
         view.start()
@@ -117,6 +124,7 @@ class Desk:
             with suppress(OSError):
                 view.close()
             notifier.close()
+            gauges.close()
             if served is not None:
                 served.close()
             _clear_run(settings)

@@ -92,7 +92,7 @@ def providers(
     cross_check_percent is listed, with both values, and kept; exit 1 if there is any.
     """
     from history.desk import HistoryDesk
-    from history.standing import standings
+    from history.standing import opened, standings
 
     options.chosen(form, as_json, output)
     if len(names) not in {0, 2} or (names and compare is None):
@@ -102,7 +102,9 @@ def providers(
         options.check_exchange(compare)
     with HistoryDesk(options.settings(**desk)) as found:
         if compare is None:
-            options.deliver(Records(PROVIDER_COLUMNS, standings(found)), form, as_json, output)
+            with opened(found) as books:
+                rows = standings(found, books)
+            options.deliver(Records(PROVIDER_COLUMNS, rows), form, as_json, output)
             return 0
         return _compare(found, compare, interval, names, form, as_json, output)
 
@@ -156,14 +158,14 @@ def quota(
     stalest first, and when the others are reached; exit 1 if there are any.
     """
     from history.desk import HistoryDesk
-    from history.standing import spendings
+    from history.standing import opened, spendings
 
     options.chosen(form, as_json, output)
     if plan is not None:
         with HistoryDesk(options.existing_desk(**desk)) as found:
             return _plan(found, plan, count, until, form, as_json, output)
-    with HistoryDesk(options.settings(**desk)) as found:
-        rows = spendings(found)
+    with HistoryDesk(options.settings(**desk)) as found, opened(found) as books:
+        rows = spendings(found, books)
     options.deliver(Records(QUOTA_COLUMNS, rows, empty="no provider can be asked"), form, as_json, output)
     return 0
 
