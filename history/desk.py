@@ -62,8 +62,11 @@ class HistoryDesk:
         """
         with self._guard:
             if self._store is None:
+                from sinks.query_cache import announced
+
                 self.folders.create()
-                self._store = open_store(self.settings.store)
+                where = self.settings.store
+                self._store = announced(open_store(where), self.settings.redis, where)
                 self._open.callback(self._store.close)
             return self._store
 

@@ -43,8 +43,8 @@ AWAY_S: Final = 5.0
 _PREFIX: Final = "bars:asked:"
 _WRITING: Final = "writing"
 
-# KEYS: series, epoch, counts. ARGV: question, a fresh token, seconds. Returns the token to keep an answer under (empty
-# if it must not be kept) and the answer, if there is one.
+# KEYS: series, epoch, counts. ARGV: question, seconds, most fields. Returns the token to keep an answer under, empty if
+# it must not be kept, and the answer, if there is one.
 _ASK: Final = """
 local epoch = redis.call('GET', KEYS[2]) or ''
 local token = redis.call('HGET', KEYS[1], 'token')
@@ -52,11 +52,11 @@ if epoch == 'writing' or token == 'writing' then
   redis.call('HINCRBY', KEYS[3], 'misses', 1)
   return {'', false}
 end
-if not token or redis.call('HGET', KEYS[1], 'epoch') ~= epoch or redis.call('HLEN', KEYS[1]) > tonumber(ARGV[4]) then
-  token = ARGV[2]
+if not token or redis.call('HGET', KEYS[1], 'epoch') ~= epoch or redis.call('HLEN', KEYS[1]) > tonumber(ARGV[3]) then
+  token = tostring(redis.call('HINCRBY', KEYS[3], 'tokens', 1))
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], 'token', token, 'epoch', epoch)
-  redis.call('EXPIRE', KEYS[1], ARGV[3])
+  redis.call('EXPIRE', KEYS[1], ARGV[2])
 end
 local answer = redis.call('HGET', KEYS[1], ARGV[1])
 redis.call('HINCRBY', KEYS[3], answer and 'hits' or 'misses', 1)
@@ -69,6 +69,12 @@ if redis.call('HGET', KEYS[1], 'token') == ARGV[2]
     and redis.call('HGET', KEYS[1], 'epoch') == (redis.call('GET', KEYS[2]) or '') then
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 end
+"""
+
+
+# KEYS: epoch, counts. ARGV: seconds.
+_NEW_EPOCH: Final = """
+redis.call('SET', KEYS[1], redis.call('HINCRBY', KEYS[2], 'tokens', 1), 'EX', ARGV[1])
 """
 
 
@@ -99,19 +105,15 @@ class QueryCache:
     Where Redis is away the store is asked, at once: a Redis that did not answer is not asked again for some seconds.
     """
 
-    def __init__(
-        self, url: str, where: str, token: Callable[[], str], *, clock_s: Callable[[], float] = monotonic
-    ) -> None:
+    def __init__(self, url: str, where: str, *, clock_s: Callable[[], float] = monotonic) -> None:
         """Nothing is connected yet.
 
         Args:
             url: Of Redis.
             where: The store's address, as the settings have it.
-            token: A word that was never used before, at each call.
             clock_s: Seconds, monotone.
         """
         self._keys = _Keys(where)
-        self._token = token
         self._door = _Door(url, clock_s)
 
     def read(
@@ -144,7 +146,7 @@ class QueryCache:
         wanted = None if states is None else sorted(int(state) for state in states)
         question = repr((start, end, limit, wanted, as_of, newest_first))
         keys = [self._keys.series(symbol, interval), self._keys.epoch, self._keys.counts]
-        found = self._door.ask(lambda client: client.eval(_ASK, 3, *keys, question, self._token(), TTL_S, ANSWERS + 2))
+        found = self._door.ask(lambda client: client.eval(_ASK, 3, *keys, question, TTL_S, ANSWERS + 2))
         token, answer = found or (b"", None)
         if answer is not None:
             try:
@@ -173,19 +175,10 @@ class QueryCache:
 class AnnouncedBars:
     """A bar store that drops what is kept of a series whenever the series is written to. All else is the store's."""
 
-    def __init__(
-        self,
-        store: "BarStore",
-        url: str,
-        where: str,
-        token: Callable[[], str],
-        *,
-        clock_s: Callable[[], float] = monotonic,
-    ) -> None:
+    def __init__(self, store: "BarStore", url: str, where: str, *, clock_s: Callable[[], float] = monotonic) -> None:
         """See `QueryCache`."""
         self._store = store
         self._keys = _Keys(where)
-        self._token = token
         self._door = _Door(url, clock_s)
         self._missed = False
         """Whether a write went by while Redis was away: then all that it still has is doubtful."""
@@ -246,7 +239,7 @@ class AnnouncedBars:
 
         def drop(client: redis.Redis) -> bool:
             if self._missed or names == [""]:
-                client.set(self._keys.epoch, self._token(), ex=EPOCH_TTL_S)
+                client.eval(_NEW_EPOCH, 2, self._keys.epoch, self._keys.counts, EPOCH_TTL_S)
             else:
                 client.delete(*names)
             return True
@@ -255,16 +248,15 @@ class AnnouncedBars:
             self._missed = self._door.ask(drop) is None
 
 
-def announced(store: "BarStore", url: str, where: str, token: Callable[[], str]) -> "BarStore":
+def announced(store: "BarStore", url: str, where: str) -> "BarStore":
     """The store, such that what is kept of a series goes when it is written to.
 
     Args:
         store: Opened for writing.
         url: Of Redis.
         where: The store's address, as the settings have it.
-        token: A word that was never used before, at each call.
     """
-    return cast("BarStore", AnnouncedBars(store, url, where, token))
+    return cast("BarStore", AnnouncedBars(store, url, where))
 
 
 class _Door:

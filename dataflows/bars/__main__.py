@@ -20,6 +20,7 @@ from market.errors import DeskError
 from market.intervals import NAMES
 from sinks.bar_store import BarStore, StoreAway, open_store
 from sinks.ledger import Event, Ledger
+from sinks.query_cache import announced
 from sinks.redis_cache import ClosedStream, FormingCache
 from sources.journal import JournalReader
 
@@ -87,6 +88,8 @@ def _work(
     cache, closed = FormingCache(settings.redis), ClosedStream(settings.redis)
     teller = Teller(folders.journal, progress, cache, closed, status, served, settings.store)
     store = open_patiently(lambda: open_store(settings.store), stop, progress, report)
+    if store is not None:
+        store = announced(store, settings.redis, settings.store)
     try:
         if store is not None:
             settling.set()

@@ -219,6 +219,7 @@ def remove(symbol: Symbol, *, with_data: bool, yes: bool, **desk: Any) -> int:
     from pocketquant.reading import known_symbols
     from sinks.bar_store import open_store
     from sinks.ledger import Ledger
+    from sinks.query_cache import announced
     from sinks.registry_book import RegistryBook
 
     with RegistryBook(settings.folders.history) as book:
@@ -231,7 +232,7 @@ def remove(symbol: Symbol, *, with_data: bool, yes: bool, **desk: Any) -> int:
         followed = ledger.unsubscribe(symbol)
     done = [text for text, true in (("out of the registry", was_registered), ("followed no longer", followed)) if true]
     if with_data:
-        with closing(open_store(settings.store)) as store:
+        with closing(announced(open_store(settings.store), settings.redis, settings.store)) as store:
             done.append(f"{store.forget(symbol)} bars removed")
     else:
         done.append("what is stored of it stays")

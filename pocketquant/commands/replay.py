@@ -72,10 +72,15 @@ def replay(
     from pocketquant.hold import Hold
     from sinks.bar_store import open_store
     from sinks.ledger import Ledger
+    from sinks.query_cache import announced
 
     folders = settings.folders.create()
     # Held, so that no desk starts on the folder meanwhile; one that runs is named in the error.
-    with Hold(folders, "replay"), Ledger(folders.desk) as ledger, closing(open_store(settings.store)) as store:
+    with (
+        Hold(folders, "replay"),
+        Ledger(folders.desk) as ledger,
+        closing(announced(open_store(settings.store), settings.redis, settings.store)) as store,
+    ):
         logs.configure("replay", folders.log_file("replay"), level=settings.log_level, secrets=settings.secrets())
         desk = Desk(
             folders.journal,

@@ -4,7 +4,6 @@ import os
 import signal
 import time
 from contextlib import closing
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -37,21 +36,14 @@ def client(redis_server: RedisServer) -> redis.Redis:
 
 
 @pytest.fixture
-def words():
-    """A word that was never used before, at each call."""
-    numbers = count()
-    return lambda: f"word {next(numbers)}"
+def cache(redis_server: RedisServer) -> QueryCache:
+    return QueryCache(redis_server.url, WHERE)
 
 
 @pytest.fixture
-def cache(redis_server: RedisServer, words) -> QueryCache:
-    return QueryCache(redis_server.url, WHERE, words)
-
-
-@pytest.fixture
-def store(tmp_path: Path, redis_server: RedisServer, words):
+def store(tmp_path: Path, redis_server: RedisServer):
     """A store whose writes are announced."""
-    with closing(AnnouncedBars(open_store(tmp_path / "bars.sqlite"), redis_server.url, WHERE, words)) as found:
+    with closing(AnnouncedBars(open_store(tmp_path / "bars.sqlite"), redis_server.url, WHERE)) as found:
         yield found
 
 
@@ -197,9 +189,9 @@ def test_what_cannot_be_read_is_asked_of_the_store(ask: Asked, store: BarStore, 
     assert ask().height == 1
 
 
-def test_two_stores_in_one_redis_are_told_apart(store: BarStore, client, redis_server: RedisServer, words):
+def test_two_stores_in_one_redis_are_told_apart(store: BarStore, client, redis_server: RedisServer):
     imported(store, bar(0))
-    one, other = (QueryCache(redis_server.url, where, words) for where in (WHERE, "another store"))
+    one, other = (QueryCache(redis_server.url, where) for where in (WHERE, "another store"))
 
     assert one.read(lambda: store.read(BTC, Interval.M1), BTC, Interval.M1).height == 1
     empty = store.read(ETH, Interval.M1)
@@ -222,10 +214,10 @@ def test_without_redis_the_store_answers(ask: Asked, cache: QueryCache, store: B
     assert cache.hits() is None
 
 
-def test_a_redis_that_hangs_is_waited_for_once_and_left_alone(tmp_path: Path, redis_server: RedisServer, words, client):
+def test_a_redis_that_hangs_is_waited_for_once_and_left_alone(tmp_path: Path, redis_server: RedisServer, client):
     """Frozen: the first question costs its time-out, those of the next seconds nothing. Then it is asked again."""
     clock = [0.0]
-    cache = QueryCache(redis_server.url, WHERE, words, clock_s=lambda: clock[0])
+    cache = QueryCache(redis_server.url, WHERE, clock_s=lambda: clock[0])
     with closing(open_store(tmp_path / "plain.sqlite")) as store:
         imported(store, bar(0))
         ask = Asked(cache, store)
@@ -243,12 +235,12 @@ def test_a_redis_that_hangs_is_waited_for_once_and_left_alone(tmp_path: Path, re
         assert ask.loads == loads
 
 
-def test_writes_while_redis_was_away_leave_nothing_doubtful(tmp_path: Path, redis_server: RedisServer, words, client):
+def test_writes_while_redis_was_away_leave_nothing_doubtful(tmp_path: Path, redis_server: RedisServer, client):
     """A Redis that was out of reach of the writer, and kept an answer meanwhile: the writer's next word drops all."""
     clock = [0.0]
     inner = open_store(tmp_path / "plain.sqlite")
-    with closing(AnnouncedBars(inner, redis_server.url, WHERE, words, clock_s=lambda: clock[0])) as store:
-        ask = Asked(QueryCache(redis_server.url, WHERE, words), store)
+    with closing(AnnouncedBars(inner, redis_server.url, WHERE, clock_s=lambda: clock[0])) as store:
+        ask = Asked(QueryCache(redis_server.url, WHERE), store)
         imported(store, bar(0, 1.0))
         ask()
         redis_server.signal(signal.SIGSTOP)
@@ -262,11 +254,11 @@ def test_writes_while_redis_was_away_leave_nothing_doubtful(tmp_path: Path, redi
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from("rrwx"), st.integers(0, 3), st.integers(1, 5)), max_size=25))
-def test_whatever_the_order_an_answer_is_the_stores(cache, tmp_path, redis_server, words, client, steps):
+def test_whatever_the_order_an_answer_is_the_stores(cache, tmp_path, redis_server, client, steps):
     """Reads, writes and writers that die in the middle, of two series, in any order: never an old answer."""
     client.flushall()
     name = f"{os.urandom(6).hex()}.sqlite"
-    with closing(AnnouncedBars(open_store(tmp_path / name), redis_server.url, WHERE, words)) as store:
+    with closing(AnnouncedBars(open_store(tmp_path / name), redis_server.url, WHERE)) as store:
         ask = Asked(cache, store)
         for close, (step, place, limit) in enumerate(steps):
             symbol = SYMBOLS[place % 2]
