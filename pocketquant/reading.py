@@ -93,6 +93,7 @@ def read_bars(
     as_of: int | None = None,
     newest_first: bool = True,
     adjust: str = "none",
+    archive: bool = False,
 ) -> list[Bar]:
     """Bars of one series, the forming one of the cache among them.
 
@@ -107,38 +108,57 @@ def read_bars(
         as_of: What was known at this moment, ns: closed bars only.
         newest_first: Order of the result.
         adjust: `none`, `splits` or `all`: what is taken out of the prices, see `history.adjusting`.
+        archive: Read the archive instead of the store; no bar of it forms.
 
     Raises:
-        DeskError: The store cannot be read, or what adjusting needs is not there.
+        DeskError: The store or archive cannot be read, or what adjusting needs is not there.
     """
-    stored: list[Bar] = []
-    store = open_bars(settings)
-    if store is not None:
-        with closing(store):
-            frame = store.read(symbol, interval, start, end, limit, states, as_of, newest_first=True)
-            if adjust != "none":
-                from history.adjusting import adjusted
-                from market.adjustment import Adjust
+    from pocketquant.bar_frames import BarReader
 
-                frame = adjusted(frame, store, settings.folders.history, symbol, interval, Adjust(adjust))
-            stored = _plain(frame)
-    wants_forming = as_of is None and (states is None or BarState.FORMING in states)
-    forming = _forming_rows(settings, symbol, interval, start, end) if wants_forming else []
-    if adjust != "none" and forming:
-        from history.adjusting import acted_within
-
-        # It mixes prices of two footings, and is not made anew before it is over.
-        whole = [bar for bar in forming if not acted_within(settings.folders.history, symbol, bar[_START], bar[_END])]
-        if len(whole) < len(forming):
-            note(f"the forming {interval} bar holds a split or dividend of {symbol}, and is left out")
-        forming = whole
-    bars = _merge(stored, forming)
-    if states is not None:
-        # The cache may hold a forming bar where the store has a closed one, so the states are looked at again.
-        wanted = {str(state) for state in states}
-        bars = [bar for bar in bars if bar[_STATE] in wanted]
+    with closing(BarReader(settings)) as reader:
+        frame = reader.stored(symbol, interval, start, end, limit, states, as_of, adjust=adjust, archive=archive)
+        stored = [] if frame is None else _plain(frame)
+    forming: list[Bar] = []
+    if not archive:
+        forming = wanted_forming(settings, symbol, interval, start, end, states, as_of, adjust)
+    bars = merged(stored, forming, states)
     bars = bars if limit is None else bars[:limit]
     return bars if newest_first else bars[::-1]
+
+
+def wanted_forming(
+    settings: Settings,
+    symbol: Symbol,
+    interval: Interval,
+    start: int | None,
+    end: int | None,
+    states: "Collection[BarState] | None",
+    as_of: int | None,
+    adjust: str,
+) -> list[Bar]:
+    """Forming bars of the cache that a question is about, newest first; the arguments are those of `read_bars`."""
+    if as_of is not None or (states is not None and BarState.FORMING not in states):
+        return []
+    forming = _forming_rows(settings, symbol, interval, start, end)
+    if adjust == "none" or not forming:
+        return forming
+    from history.adjusting import acted_within
+
+    # It mixes prices of two footings, and is not made anew before it is over.
+    whole = [bar for bar in forming if not acted_within(settings.folders.history, symbol, bar[_START], bar[_END])]
+    if len(whole) < len(forming):
+        note(f"the forming {interval} bar holds a split or dividend of {symbol}, and is left out")
+    return whole
+
+
+def merged(stored: list[Bar], forming: list[Bar], states: "Collection[BarState] | None") -> list[Bar]:
+    """Both, newest first, each start once."""
+    bars = _merge(stored, forming)
+    if states is None:
+        return bars
+    # The cache may hold a forming bar where the store has a closed one, so the states are looked at again.
+    wanted = {str(state) for state in states}
+    return [bar for bar in bars if bar[_STATE] in wanted]
 
 
 def _plain(frame: Any) -> list[Bar]:
@@ -209,14 +229,11 @@ def _state(bar: Bar) -> BarState:
 
 
 def read_ticks(
-    settings: Settings,
-    symbol: Symbol,
-    start: int | None,
-    end: int | None,
-    damaged: list["CorruptRow"],
-    after_seq: int = 0,
+    settings: Settings, symbol: Symbol, start: int | None, end: int | None, damaged: list["CorruptRow"]
 ) -> Iterator[Tick]:
     """Ticks of a symbol, of all its feeds, in the order of the journal, as they are read.
+
+    Those that the journal has let go come first, out of the archive.
 
     Args:
         settings: Of the desk.
@@ -224,46 +241,57 @@ def read_ticks(
         start: First event time, ns.
         end: Ticks before this event time, ns.
         damaged: Gets what cannot be read; the rest is read all the same.
-        after_seq: Rows of the journal above this only.
     """
-    from market.journal_rows import RowKind
+    from pocketquant.archived import archived_ticks
     from sources.journal import JournalReader
 
-    if not settings.folders.journal.is_dir():
-        return
     with closing(JournalReader(settings.folders.journal, damaged.append)) as reader:
-        seq = after_seq
-        if start is not None:
-            seq = max(seq, _seq_before(reader, symbol, start - AHEAD_NS))
-        while rows := reader.read(seq):
-            seq = rows[-1].seq
-            feeds = {stream.id: stream.feed for stream in reader.streams() if stream.symbol == symbol}
-            for row in rows:
-                if feeds and row.kind == RowKind.TICKS:
-                    yield from _ticks_of(row, symbol, feeds, start, end)
+        yield from archived_ticks(settings, symbol, start, end, reader.first_seq() or None)
+        yield from _journaled(reader, symbol, start, end, 0)
 
 
 def newest_ticks(
     settings: Settings, symbol: Symbol, start: int | None, end: int | None, limit: int, damaged: list["CorruptRow"]
 ) -> list[Tick]:
     """The last `limit` of what `read_ticks` gives, without reading a long journal from its beginning."""
+    from pocketquant.archived import newest_archived_ticks
     from sources.journal import JournalReader
 
-    if not settings.folders.journal.is_dir():
-        return []
     with closing(JournalReader(settings.folders.journal, damaged.append)) as reader:
-        last = reader.last_seq()
+        first, last = reader.first_seq(), reader.last_seq()
     window = 8192
     while True:
         damaged.clear()
         after = max(0, last - window)
-        found = deque(read_ticks(settings, symbol, start, end, damaged, after), maxlen=limit)
-        if len(found) == limit or after == 0:
+        with closing(JournalReader(settings.folders.journal, damaged.append)) as reader:
+            found = deque(_journaled(reader, symbol, start, end, after), maxlen=limit)
+        if len(found) == limit:
             return list(found)
+        if after < max(first, 1):
+            break
         window *= 8
+    older = newest_archived_ticks(settings, symbol, start, end, first or None, limit - len(found))
+    return [*older, *found]
 
 
-def _seq_before(reader: "JournalReader", symbol: Symbol, clock: int) -> int:
+def _journaled(
+    reader: "JournalReader", symbol: Symbol, start: int | None, end: int | None, after_seq: int
+) -> Iterator[Tick]:
+    """Ticks of a symbol in the journal's rows above one."""
+    from market.journal_rows import RowKind
+
+    seq = after_seq
+    if start is not None:
+        seq = max(seq, seq_before(reader, symbol, start - AHEAD_NS))
+    while rows := reader.read(seq):
+        seq = rows[-1].seq
+        feeds = {stream.id: stream.feed for stream in reader.streams() if stream.symbol == symbol}
+        for row in rows:
+            if feeds and row.kind == RowKind.TICKS:
+                yield from _ticks_of(row, symbol, feeds, start, end)
+
+
+def seq_before(reader: "JournalReader", symbol: Symbol, clock: int) -> int:
     """A row up to which every tick of the symbol was received before `clock`; 0 where that cannot be told quickly.
 
     The clock of the live feeds never falls, so it can be searched by halves. A file of old ticks that was replayed has
@@ -319,6 +347,12 @@ def known_symbols(settings: Settings) -> set[Symbol]:
     if settings.folders.journal.is_dir():
         with closing(JournalReader(settings.folders.journal, lambda _row: None)) as reader:
             found |= {stream.symbol for stream in reader.streams()}
+    if not found:
+        # Every file of the journal names all streams there ever were; without one, the archive may.
+        from pocketquant.archived import archive_of
+
+        archive = archive_of(settings)
+        found |= {stream.symbol for stream in archive.streams()} if archive is not None else set()
     store = open_bars(settings)
     if store is not None:
         with closing(store):

@@ -31,6 +31,7 @@ STATES = [str(state) for state in BarState]
 @click.option("--as-of", type=options.TIME, help="As they were known at this time: closed bars, not later revisions.")
 @click.option("--state", "states", type=click.Choice(STATES), multiple=True, help="This state only; repeatable.")
 @options.adjust_option
+@click.option("--archive", is_flag=True, help="Out of the Parquet archive instead of the store.")
 @options.output_options
 @options.desk_options
 def bars(
@@ -44,6 +45,7 @@ def bars(
     as_of: int | None,
     states: tuple[str, ...],
     adjust: str,
+    archive: bool,
     form: Format | None,
     as_json: bool,
     output: Path | None,
@@ -54,6 +56,9 @@ def bars(
 
     options.chosen(form, as_json, output)
     options.check_span(start, end)
+    if archive and as_of is not None:
+        msg = "--archive and --as-of do not go together: the archive holds bars as they are, not as they were"
+        raise click.UsageError(msg)
     settings = options.existing_desk(**desk)
     rows = read_bars(
         settings,
@@ -65,6 +70,7 @@ def bars(
         states=[BarState[state.upper()] for state in states] or None,
         as_of=as_of,
         adjust=adjust,
+        archive=archive,
     )
     empty = "" if rows else nothing_for(settings, symbol, f"{interval} bars")
     options.deliver(Records(BAR_KINDS, rows, empty=empty), form, as_json, output)

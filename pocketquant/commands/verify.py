@@ -135,23 +135,30 @@ def _text(value: Any) -> str | None:
 def rebuild(symbol: Symbol, *, start: int | None, end: int | None, **desk: Any) -> int:
     """Make a symbol's closed bars anew from the journal, and write those that the store lacks or has otherwise.
 
-    What changes becomes the next revision of its bar; healed and official bars stay.
+    Days that the journal has let go are read from the archive. What changes becomes the next revision of its bar;
+    healed and official bars stay.
     """
     from dataflows.rebuild import rebuild as run
+    from pocketquant.archived import archive_of
     from pocketquant.reading import known_symbols, nothing_for
     from sinks.bar_store import open_store
+    from sinks.query_cache import announced
 
     options.check_span(start, end)
     settings = options.existing_desk(**desk)
     if symbol not in known_symbols(settings):
         raise click.UsageError(nothing_for(settings, symbol, "ticks"))
-    with closing(open_store(settings.store)) as store, progress({"rebuild": "making bars anew"}) as tell:
+    with (
+        closing(announced(open_store(settings.store), settings.redis, settings.store)) as store,
+        progress({"rebuild": "making bars anew"}) as tell,
+    ):
         made = run(
             settings.folders.journal,
             store,
             symbol,
             start,
             end,
+            archive=archive_of(settings),
             grace_ns=round(settings.grace_s * 1_000_000_000),
             tell=tell,
         )
