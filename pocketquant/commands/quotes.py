@@ -76,12 +76,13 @@ def _records(cache: "Cache", symbols: Sequence[Symbol] | None) -> Records:
         note(f"no quote in the last minute: {' '.join(map(str, missing))}")
     return Records(
         COLUMNS,
-        [_row(quote, now) for quote in found],
+        [quote_row(quote, now) for quote in found],
         empty="no quotes in the last minute: is the desk running, and the symbol subscribed? See `pq status`",
     )
 
 
-def _row(quote: "Quote", now: int) -> tuple[Any, ...]:
+def quote_row(quote: "Quote", now: int) -> tuple[Any, ...]:
+    """A quote in the order of `COLUMNS`, at a moment (ns)."""
     age = round(max(0, now - quote.received_time) / 1e9, 3)
     symbol, *rest = quote
     prices, times, labels = rest[:5], rest[5:7], rest[7:]
