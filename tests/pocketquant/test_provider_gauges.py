@@ -10,22 +10,12 @@ from pocketquant.provider_gauges import ProviderGauges
 from sources.history.provider import ProviderAway, Terms, Window
 
 
-class Clock:
-    """Seconds, moved by hand."""
-
-    def __init__(self):
-        self.s = 100.0
-
-    def __call__(self):
-        return self.s
-
-
 @pytest.fixture
 def parts(folders):
     settings = load_settings(folders.data_dir, environ={})
-    metrics, clock = Metrics("supervisor"), Clock()
-    gauges = ProviderGauges(settings, metrics, clock)
-    yield settings, metrics, clock, gauges
+    metrics, seconds = Metrics("supervisor"), [100.0]
+    gauges = ProviderGauges(settings, metrics, lambda: seconds[0])
+    yield settings, metrics, seconds, gauges
     gauges.close()
 
 
@@ -34,7 +24,7 @@ def shown(metrics, name, **labels):
 
 
 def test_what_was_spent_and_who_is_left_alone_is_shown(parts):
-    settings, metrics, clock, gauges = parts
+    settings, metrics, seconds, gauges = parts
     gauges.update()
     assert shown(metrics, "provider_up", provider="okx") is None
     assert not settings.folders.history.exists()
@@ -46,7 +36,7 @@ def test_what_was_spent_and_who_is_left_alone_is_shown(parts):
             breakers(desk).failed("okx", ProviderAway("okx does not answer"))
         gauges.update()
         assert shown(metrics, "provider_up", provider="okx") is None, "read again after five seconds only"
-        clock.s += 5
+        seconds[0] += 5
         gauges.update()
 
     assert shown(metrics, "provider_up", provider="okx") == 0
