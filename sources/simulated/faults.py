@@ -23,6 +23,8 @@ class FaultKind(StrEnum):
     """The connections of this moment neither read nor write any more, but TCP keeps them; reset when it is over."""
     MUTE = "mute"
     """No trades and no quotes; the connections live, with heartbeats unless `heartbeats` is false."""
+    QUIET = "quiet"
+    """Nothing is traded: trades that would be made are not, and ids go on afterwards where they stopped."""
     SLOW = "slow"
     """Everything arrives `seconds` late."""
     REFUSE = "refuse"
@@ -65,6 +67,7 @@ class FaultKind(StrEnum):
 
 TRADE_FAULTS: Final = frozenset(
     {
+        FaultKind.QUIET,
         FaultKind.GARBAGE,
         FaultKind.TRUNCATED,
         FaultKind.DUPLICATES,
@@ -73,7 +76,7 @@ TRADE_FAULTS: Final = frozenset(
         FaultKind.CLOCK_JUMP,
     },
 )
-"""Those that change trades on their way out."""
+"""Those that change trades on their way out, or leave none to be made."""
 
 HISTORY_FAULTS: Final = frozenset(kind for kind in FaultKind if kind.startswith("history_"))
 """Those that are about pages of history, each page with probability `share`."""

@@ -61,7 +61,7 @@ class Sorter:
             if fault.kind is FaultKind.CLOCK_JUMP:
                 records["stamp"][concerned] += int(fault.seconds * 1e6) * 1000
                 continue
-            if fault.kind is FaultKind.GARBAGE:
+            if fault.kind in {FaultKind.GARBAGE, FaultKind.QUIET}:
                 continue
             places = np.flatnonzero(concerned & free & (self._rng.random(count) < fault.share))
             if not len(places):

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sources.simulated.clients import Clients, Connection, Positions, Route
-from sources.simulated.faults import Fault
+from sources.simulated.faults import Fault, FaultKind
 from sources.simulated.kraken_protocol import SNAPSHOT_TRADES, KrakenWriter
 from sources.simulated.listing import Instrument
 from sources.simulated.outbound import Sorted, Sorter, garbage_frame, text_messages
 from sources.simulated.quote_board import QuoteBoard
-from sources.simulated.tape import Fate, Tape
+from sources.simulated.tape import Fate, Tape, Ticks
 from sources.simulated.truth import TruthLog
 
 SNAPSHOT_REACH: Final = 200_000
@@ -66,6 +66,9 @@ class TradeFloor:
         self._per_frame = per_frame
         self._stamp_when_sent = stamp_when_sent
         self._same_codes = bool(np.array_equal(truth.codes, np.arange(len(instruments))))
+        self._quiet: NDArray[np.bool_] | None = None
+        self._unmade = np.zeros(len(instruments), np.int64)
+        """By symbol: trades of the tape that were not made, since it was quiet."""
         self._held: list[tuple[int, int, Positions, Records]] = []
         self._held_count = 0
         self._held_number = 0
@@ -83,6 +86,8 @@ class TradeFloor:
     def follow_faults(self, active: Sequence[Fault]) -> None:
         """Set what depends on which faults are on."""
         self._sorter.set_faults(active, self._clients.mask_of)
+        quiet = [self._clients.mask_of(fault) for fault in active if fault.kind is FaultKind.QUIET]
+        self._quiet = np.logical_or.reduce(quiet) if quiet else None
 
     def trade(self, until_ns: int, limit: int, now_ns: int) -> int:
         """Make trades up to `until_ns`, note them and send them.
@@ -96,6 +101,8 @@ class TradeFloor:
             How many were made; there may be more up to `until_ns` (see `next_trade_ns`).
         """
         ticks = self._tape.take(until_ns, limit)
+        if self._quiet is not None or self._unmade.any():
+            ticks = self._hush(ticks)
         records = ticks.records
         count = len(records)
         if not count:
@@ -131,6 +138,15 @@ class TradeFloor:
         # Last, since no trade waits for the quotes.
         self._board.update(ticks)
         return count
+
+    def _hush(self, ticks: Ticks) -> Ticks:
+        """Leave out what is not made while it is quiet, and number the rest without a hole."""
+        if self._quiet is not None:
+            unmade = self._quiet[ticks.records["symbol"]]
+            self._unmade += np.bincount(ticks.records["symbol"][unmade], minlength=len(self._unmade))
+            ticks = Ticks(ticks.records[~unmade], ticks.bid[~unmade], ticks.ask[~unmade])
+        ticks.records["trade_id"] -= self._unmade[ticks.records["symbol"]]
+        return ticks
 
     def release(self, now_ns: int) -> None:
         """Send held trades whose time has come."""

@@ -113,6 +113,37 @@ def test_a_mute_symbol_is_silent_and_the_others_are_not(venue):
     assert_adds_up(desk)
 
 
+def test_in_a_quiet_spell_nothing_is_made_and_ids_go_on_without_a_hole(venue):
+    """Unlike a mute symbol, of which trades are lost: what a desk must be able to tell apart."""
+    desk = venue(rate=100)
+    client = desk.trader()
+    desk.advance(3)
+    desk.command(kind="quiet", symbol="SIM:BTCUSD", duration_s=60)
+    before = desk.made()
+    start = desk.clock.now_ns()
+    desk.advance(60)
+    during = desk.made()[len(before) :]
+    desk.advance(5)
+    desk.command(kind="quiet", duration_s=30)
+    count = len(desk.made())
+    desk.advance(30)
+    assert len(desk.made()) == count, "all are quiet"
+    desk.advance(5)
+    made = desk.made()
+
+    assert (during["symbol"] != 0).all()
+    assert len(during) > 3000
+    for symbol in range(5):
+        ids = made["trade_id"][made["symbol"] == symbol]
+        assert ids.tolist() == list(range(1, len(ids) + 1))
+    bitcoin = made["event_time"][made["symbol"] == 0]
+    assert np.diff(bitcoin).max() > 60 * SECOND_NS
+    assert ((bitcoin < start) | (bitcoin > start + 60 * SECOND_NS)).all()
+    assert keys(client.trades()) == made_keys(desk)
+    assert (made["sent"] == 1).all()
+    assert_adds_up(desk)
+
+
 @pytest.mark.parametrize(("heartbeats", "beats"), [(True, range(8, 12)), (False, [0])])
 def test_a_mute_venue_may_or_may_not_send_heartbeats(venue, heartbeats, beats):
     desk = venue()
