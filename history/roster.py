@@ -35,8 +35,8 @@ class Offered(Protocol):
         """What keeps it from being called, with the setting in it; empty if nothing does."""
 
     @property
-    def key(self) -> str:
-        """Its key, empty if it has none."""
+    def identity(self) -> str:
+        """Its key and address: whom a refusal was for. One that is changed is asked anew."""
 
     def make(self, means: Means) -> Provider:
         """Make one for a worker."""
@@ -74,6 +74,11 @@ class Listed:
         if self._name == "simulated" and self._address() is None:
             return "no simulated exchange runs: `pq up --feed sim` starts one"
         return missing(self._name, key=self.key or None, secret=self._secret, url=self._address()) or ""
+
+    @property
+    def identity(self) -> str:
+        """Its key and address."""
+        return f"{self.key} {self._address() or ''}"
 
     def make(self, means: Means) -> Provider:
         """Make one for a worker."""
@@ -169,7 +174,7 @@ class Roster:
         loan.door.say = say
         broken = False
         try:
-            yield Watched(loan.provider, one.key, self.breakers, self.quota)
+            yield Watched(loan.provider, one.identity, self.breakers, self.quota)
         except ProviderAway as error:
             # Its connection may be what is broken.
             broken = not isinstance(error, Resting)

@@ -31,17 +31,17 @@ Answer = TypeVar("Answer")
 class Watched:
     """`sources.history.provider.TradeProvider`, whose every answer counts for the provider's health."""
 
-    def __init__(self, provider: Provider, key: str, breakers: "Breakers", quota: "Quota") -> None:
+    def __init__(self, provider: Provider, identity: str, breakers: "Breakers", quota: "Quota") -> None:
         """Watch it.
 
         Args:
             provider: The one that is called.
-            key: Its key, by whose fingerprint refusals are remembered; empty if it has none.
+            identity: Its key and address, by whose fingerprint refusals are remembered.
             breakers: Told of each answer.
             quota: Told when the provider itself takes no more calls.
         """
         self._provider = provider
-        self._key = key
+        self._identity = identity
         self._breakers = breakers
         self._quota = quota
 
@@ -87,7 +87,7 @@ class Watched:
             ProviderError: As the provider says.
         """
         name, breakers = self.name, self._breakers
-        breakers.check_key(name, self._key, what)
+        breakers.check_key(name, self._identity, what)
         breakers.admit(name)
         answers = None
         try:
@@ -104,7 +104,7 @@ class Watched:
             breakers.complained(name, error)
             raise
         except KeyRefused as error:
-            breakers.refused(name, self._key, what, error)
+            breakers.refused(name, self._identity, what, error)
             raise
         except (ProviderAway, BadAnswer) as error:
             breakers.failed(name, error)

@@ -27,6 +27,7 @@ TERMS: Final = Terms(
     intervals=frozenset(Interval) - {Interval.M45, Interval.H3},
     page_bars=1000,
     windows=(Window(60, 6000),),
+    call_weight=2,
     per_second=20.0,
     counts_trades=True,
     has_trades=True,

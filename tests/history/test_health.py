@@ -164,17 +164,17 @@ def test_a_key_that_was_refused_is_not_sent_again_that_day(desk, clock):
     """Not for the same exchange and interval; another interval is tried, and another key."""
     script = Script(fails={0: KeyRefused("okx: your plan has no 1m bars")}, terms=quick(Interval.M1, Interval.H1))
     one = seat(desk, okx=script).offered["okx"]
-    one.key = "first"
+    one.identity = "first"
     for _ in range(3):
         with pytest.raises(NobodyGave, match="okx: your plan has no 1m bars"):
             fetch(desk, provider="okx")
     assert len(script.calls) == 1
     list(fetch_bars(desk, BTC, Interval.H1, count=1, provider="okx"))
     assert len(script.calls) == 2
-    one.key = "second"
+    one.identity = "second"
     fetch(desk, provider="okx")
     assert len(script.calls) == 3
-    one.key = "first"
+    one.identity = "first"
     clock.now_ns += 86_400 * SECOND
     fetch(desk, provider="okx")
 

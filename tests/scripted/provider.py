@@ -79,7 +79,7 @@ class Seat:
     name: str
     script: Script
     missing: str = ""
-    key: str = ""
+    identity: str = ""
 
     @property
     def terms(self):
