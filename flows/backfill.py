@@ -11,7 +11,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from flows import artifacts
 from flows.forms import IntervalName, ProviderName, SymbolText, day_ns, interval_of, whose
 from flows.held import calendars
-from flows.running import check_parts, desk, desk_flow, gathered, means, part, say
+from flows.running import check_parts, desk, desk_flow, gathered, means, part, say, voice
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -42,7 +42,7 @@ def backfill_one(symbol: str, plan: "Plan", board: "Board") -> "Backfilled":
             say(f"{symbol}: {_percent(state.share)}, {state.total.bars} bars{left}")
 
     run = means()
-    done = backfill_symbol(run.desk, plan, say=say, told=told, stop=run.stop)
+    done = backfill_symbol(run.desk, plan, say=voice(), told=told, stop=run.stop)
     say(f"{symbol}: done, {done.total.bars} bars from {done.total.provider or 'nobody: all was held'}")
     return done
 

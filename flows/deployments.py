@@ -11,6 +11,8 @@ from flows.backup import backup, restore_drill
 from flows.corporate_actions import corporate_actions
 from flows.gap_bell import GAP_EVENT
 from flows.heal import WAIT_S, heal
+from flows.reconcile import reconcile
+from flows.session_report import session_report
 from flows.sync import sync_all, sync_background, sync_bulk, sync_daily, sync_symbol
 from flows.watch import watch
 from market.symbols import Symbol
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from prefect import Flow
     from prefect.deployments.runner import RunnerDeployment
 
-NAME: Final = "desk"
-"""Each flow has one deployment, of this name."""
 EXAMPLE: Final = "KRAKEN:BTCUSD"
 """In forms of a desk that has no symbol yet."""
 BACKFILLED: Final = timedelta(days=30)
@@ -61,6 +61,9 @@ def table(symbols: Sequence[Symbol], today: date) -> list[Entry]:
         Entry(sync_daily, {"0 9-17 * * 1-5": {}}, alone=True),
         Entry(backfill, parameters={**some, "start": today - BACKFILLED}),
         Entry(heal, {"*/5 * * * *": {}}, alone=True, on_gap=True),
+        Entry(reconcile, {"30 0 * * *": {}}, alone=True, catch_up=True),
+        # By the calendars of the exchanges: see flows.session_plan.
+        Entry(session_report, alone=True),
         Entry(archive, {"0 1 * * *": {}}, alone=True, catch_up=True),
         Entry(
             backup,
@@ -80,7 +83,7 @@ def table(symbols: Sequence[Symbol], today: date) -> list[Entry]:
 
 
 async def deployment(entry: Entry, tags: tuple[str, ...] = ()) -> "RunnerDeployment":
-    """What Prefect is told of a flow."""
+    """What Prefect is told of a flow: it has one deployment, of its own name, which is what the UI lists."""
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
     from prefect.events import DeploymentEventTrigger, Posture
     from prefect.schedules import Cron
@@ -88,7 +91,7 @@ async def deployment(entry: Entry, tags: tuple[str, ...] = ()) -> "RunnerDeploym
 
     bell = DeploymentEventTrigger(expect={GAP_EVENT}, posture=Posture.Reactive, parameters={"wait_s": WAIT_S})
     return await entry.flow.ato_deployment(
-        name=NAME,
+        name=entry.flow.name,
         schedules=[Cron(cron, timezone="UTC", parameters=dict(given)) for cron, given in entry.crons.items()],
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
         if entry.alone

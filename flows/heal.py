@@ -7,7 +7,7 @@ from pydantic import Field
 
 from flows import artifacts
 from flows.forms import SymbolText, symbols_of, whose
-from flows.running import desk, desk_flow, say
+from flows.running import desk, desk_flow, voice
 from sinks.ledger import GapState
 from sinks.lock_file import BusyError
 
@@ -38,10 +38,9 @@ def heal(
     from history.heal import heal as run
 
     with desk() as found:
+        wanted = symbols_of(symbols) if symbols else None
         try:
-            done = run(
-                found, symbols_of(symbols) if symbols else None, again=again, wait_s=wait_s, budget_s=BUDGET_S, say=say
-            )
+            done = run(found, wanted, again=again, wait_s=wait_s, budget_s=BUDGET_S, say=voice())
         except BusyError:
             # The one at work does what this one would have done.
             return "another healer is at work"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 CUT_OFF: Final = "cut off: the process that ran it was ended; started again, it goes on where it was"
 _PAGE: Final = 200
 _MISSED_AFTER: Final = timedelta(minutes=1)
+_SETTLED_AFTER: Final = timedelta(minutes=2)
+"""Tasks report through a queue: after 500 of them it is 14 s behind."""
 
 
 async def close_orphans(client: "PrefectClient") -> int:
@@ -33,6 +35,41 @@ async def close_orphans(client: "PrefectClient") -> int:
             state: State[Any] = Cancelled(message="cancelled") if cancelling else Crashed(message=CUT_OFF)
             await client.set_flow_run_state(run.id, state, force=True)
         count += len(runs)
+    return count
+
+
+async def close_tasks(client: "PrefectClient", now: datetime) -> int:
+    """Mark tasks as crashed that are said to be running in runs that have ended; how many there were.
+
+    A run that was killed could not say how its tasks ended, and the server does not conclude it.
+
+    Args:
+        client: Of the server.
+        now: The present moment; what ended just before it may not be in the tables yet.
+    """
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterEndTime,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+        TaskRunFilter,
+        TaskRunFilterState,
+        TaskRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import TERMINAL_STATES, StateType
+    from prefect.states import Crashed
+
+    ended = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=list(TERMINAL_STATES))),
+        end_time=FlowRunFilterEndTime.model_validate({"before_": now - _SETTLED_AFTER}),
+    )
+    types = [StateType.RUNNING, StateType.PENDING]
+    going = TaskRunFilter(state=TaskRunFilterState(type=TaskRunFilterStateType(any_=types)))
+    count = 0
+    while tasks := await client.read_task_runs(flow_run_filter=ended, task_run_filter=going, limit=_PAGE):
+        for one in tasks:
+            await client.set_task_run_state(one.id, Crashed(message=CUT_OFF), force=True)
+        count += len(tasks)
     return count
 
 

@@ -62,7 +62,7 @@ def _squares(axes: "Axes", name: str, days: Sequence[DayShare]) -> None:
     padded = np.full((7, weeks), np.nan)
     padded[:, : found.shape[1]] = found
     axes.pcolormesh(np.flipud(padded), cmap="RdYlGn", vmin=0, vmax=1, edgecolors="white", linewidth=0.6)
-    axes.set_aspect("equal")
+    axes.set_aspect("equal", anchor="W")
     axes.set_yticks([6.5, 4.5, 2.5], [WEEKDAYS[0], WEEKDAYS[2], WEEKDAYS[4]], fontsize=6)
     monday = (days[0].day - _MONDAY) // 7 * 7 + _MONDAY
     months = [(week, _date(monday + 7 * week)) for week in range(found.shape[1])]

@@ -91,8 +91,13 @@ def _tie() -> None:
 
 
 def say(text: str) -> None:
-    """One line in the log of the run, where Prefect's UI shows it."""
+    """One line in the log of the run, where Prefect's UI shows it; from the run's or the task's own thread."""
     get_run_logger().info(text)
+
+
+def voice() -> Callable[[str], None]:
+    """As `say`, for any thread: the core has some of its own, which know nothing of the run."""
+    return get_run_logger().info
 
 
 def transient(error: BaseException) -> bool:

@@ -4,8 +4,10 @@ import asyncio
 import os
 import signal
 import time
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, Final
 
 import httpx
@@ -16,12 +18,14 @@ from prefect.runner import Runner
 from flows import environ, leftovers
 from flows.deployments import Entry, deployment, table
 from flows.gap_bell import GapBell
+from flows.session_plan import EVERY_S, LOOK_S, closes_of, plan
 from history.desk import HistoryDesk
 from history.registry import registered
 from infra.logs import logger
 from infra.settings import Settings
 from infra.status import StatusFile
 from market.errors import DeskError
+from market.symbols import Symbol
 from sinks.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ END_S: Final = 3.0
 """And after that this long to end at all."""
 REPORT_S: Final = 2.0
 ASK_S: Final = 5.0
+TASKS_EVERY: Final = 4
+"""Tasks of runs that were killed are looked for with every so many-th asking."""
 
 
 class Serving:
@@ -96,8 +102,11 @@ class Serving:
         return runner
 
     def _table(self) -> list[Entry]:
+        return table(self._registered(), datetime.now(UTC).date())
+
+    def _registered(self) -> list[Symbol]:
         with HistoryDesk(self._settings) as desk:
-            return table(registered(desk), datetime.now(UTC).date())
+            return registered(desk)
 
     @staticmethod
     async def _apply(runner: Runner, entries: list[Entry]) -> "set[UUID]":
@@ -105,7 +114,12 @@ class Serving:
 
     def _side_works(self, client: PrefectClient) -> "list[asyncio.Future[None]]":
         """What goes on beside the runner; each starts again if it fails, for the flows go on without it."""
-        works: list[Callable[[], Awaitable[None]]] = [self._report, lambda: self._ask(client), self._ring]
+        works: list[Callable[[], Awaitable[None]]] = [
+            self._report,
+            self._ring,
+            lambda: self._ask(client),
+            lambda: self._plan_sessions(client),
+        ]
         return [asyncio.ensure_future(_kept_up(work)) for work in works]
 
     async def _ring(self) -> None:
@@ -124,6 +138,20 @@ class Serving:
                         # What it was to tell it still knows.
                         logger().warning("Prefect was not told of a gap", reason=repr(error))
                         await asyncio.sleep(REPORT_S)
+
+    async def _plan_sessions(self, client: PrefectClient) -> None:
+        """Plan the session reports of the next days."""
+        deployment = (await client.read_deployment_by_name("session-report/session-report")).id
+        planned, due = set[str](), 0.0
+        while True:
+            symbols = await asyncio.to_thread(self._registered)
+            exchanges = {symbol.exchange for symbol in symbols}
+            if exchanges - planned or time.monotonic() >= due:
+                with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                    closes = await asyncio.wrap_future(pool.submit(closes_of, symbols, time.time_ns()))
+                await plan(client, deployment, closes)
+                planned, due = exchanges, time.monotonic() + EVERY_S
+            await asyncio.sleep(LOOK_S)
 
     async def _await_server(self, client: PrefectClient) -> bool:
         """Wait until the server answers; False if the wait was ended by `stop`.
@@ -153,10 +181,14 @@ class Serving:
         from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
         from prefect.client.schemas.objects import StateType
 
+        rounds = 0
         running = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING])))
         while True:
             runs = await client.read_flow_runs(flow_run_filter=running, limit=20)
             self._running = sorted(run.name for run in runs)
+            if rounds % TASKS_EVERY == 0:
+                await leftovers.close_tasks(client, datetime.now(UTC))
+            rounds += 1
             await asyncio.sleep(ASK_S)
 
 

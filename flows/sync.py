@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flows import artifacts
 from flows.forms import BarCount, IntervalName, ProviderName, SymbolText, day_ns, interval_of, symbols_of, whose
-from flows.running import check_parts, desk, desk_flow, gathered, means, part, say
+from flows.running import check_parts, desk, desk_flow, gathered, means, part, say, voice
 from market.intervals import Interval
 from market.symbols import Symbol
 
@@ -30,7 +30,7 @@ def sync_one(
     start, end = span
     run = means()
     done = sync(
-        run.desk, symbol, interval, count=count, start=start, end=end, provider=provider, say=say, stop=run.stop
+        run.desk, symbol, interval, count=count, start=start, end=end, provider=provider, say=voice(), stop=run.stop
     )
     say(f"{symbol} {interval}: {done.total.bars} bars from {done.total.provider}, {done.total.inserted} of them new")
     return done
@@ -111,7 +111,7 @@ def sync_background(
         wanted = [str(one) for one in ask_for(found, chosen(found, symbols, universe), interval_of(interval))]
     parameters = {"symbols": wanted, "interval": interval, "count": count, "provider": provider}
     # As a run of its own, and not of this one, which ends now.
-    started: Any = run_deployment("sync-bulk/desk", parameters=parameters, timeout=0, as_subflow=False)
+    started: Any = run_deployment("sync-bulk/sync-bulk", parameters=parameters, timeout=0, as_subflow=False)
     return f"{len(wanted)} symbols asked for; run {started.name} fetches them"
 
 

@@ -102,6 +102,8 @@ def test_the_table_of_flows_is_the_one_that_was_promised(deployed):
         "sync-daily": ["0 9-17 * * 1-5"],
         "backfill": [],
         "heal": ["*/5 * * * *"],
+        "reconcile": ["30 0 * * *"],
+        "session-report": [],
         "archive": ["0 1 * * *"],
         "backup": ["0 2 * * *", "0 0,1,3-23 * * *", "2-57/5 * * * *"],
         "restore-drill": ["0 4 * * 0"],
