@@ -9,7 +9,7 @@ from market.symbols import Symbol
 from sinks.registry_book import ASSET_CLASSES, Instrument, RegistryBook
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from history.desk import HistoryDesk
 
@@ -69,16 +69,21 @@ def order(
 
 def ordered(desk: "HistoryDesk", symbol: Symbol) -> tuple[str, ...]:
     """As `order`, with the desk's settings and registry."""
-    instrument = None
-    if desk.folders.history.is_file():
-        with RegistryBook(desk.folders.history) as book:
-            instrument = book.get(symbol)
+    return orders(desk, [symbol])[symbol]
+
+
+def orders(desk: "HistoryDesk", symbols: "Iterable[Symbol]") -> dict[Symbol, tuple[str, ...]]:
+    """As `ordered`, for many at once."""
     settings_order = desk.settings.provider_order
     for key in settings_order:
         if key != key.upper() and key not in ASSET_CLASSES:
             msg = f"provider_order.{key} in the settings is neither an exchange nor one of {' '.join(ASSET_CLASSES)}"
             raise DeskError(msg)
-    return order(symbol, settings_order, instrument)
+    wanted = list(symbols)
+    if not desk.folders.history.is_file():
+        return {symbol: order(symbol, settings_order) for symbol in wanted}
+    with RegistryBook(desk.folders.history) as book:
+        return {symbol: order(symbol, settings_order, book.get(symbol)) for symbol in wanted}
 
 
 def _known(names: "Sequence[str]", where: str) -> tuple[str, ...]:

@@ -7,14 +7,14 @@ else calls and providers answer.
 Who comes first: symbols of which nothing is held yet, then those whose newest bar is oldest.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heapreplace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from history.allowance import DAY_S, SECOND_NS, Allowance, longest_ns
 from history.moments import iso
-from history.order import ordered
+from history.order import orders
 from history.quota import PATIENCE_NS, windows_of
 from history.roster import breakers, quota, roster
 from history.slot_numbers import slots_back, slots_between
@@ -157,12 +157,37 @@ def plan_sync(
     held = {one.symbol: one.last for one in desk.store.series() if one.interval is interval}
     offered = roster(desk).offered
     wants = []
-    for symbol in dict.fromkeys(symbols):
-        names = [name for name in ordered(desk, symbol) if name in offered and not offered[name].missing]
+    for symbol, order in orders(desk, symbols).items():
+        names = [name for name in order if name in offered and not offered[name].missing]
         calls = {name: calls_for(offered[name].terms, symbol, interval, count, now) for name in names}
         able = {name: number for name, number in calls.items() if number is not None}
         wants.append(Want(symbol, interval, held.get(symbol), able))
     return plan(wants, lanes_of(desk), now, until, at_once=at_once)
+
+
+def in_turn(
+    desk: "HistoryDesk",
+    symbols: Sequence[Symbol],
+    interval: Interval,
+    count: int,
+    *,
+    at_once: int = 4,
+    say: Callable[[str], None] = lambda _: None,
+) -> list[Symbol]:
+    """Symbols in the order in which a sync should take them: what is reached today, then the rest.
+
+    Args:
+        desk: As for `plan_sync`, and so are those below.
+        symbols: Each is taken once.
+        interval: Of the bars.
+        count: Of each.
+        at_once: How many at a time.
+        say: Told what will not be reached, if anything.
+    """
+    made = plan_sync(desk, symbols, interval, count, at_once=at_once)
+    if made.left:
+        say(f"sync of {interval} bars: {made}")
+    return [job.want.symbol for job in made.jobs] + [one.want.symbol for one in made.left]
 
 
 def lanes_of(desk: "HistoryDesk") -> dict[str, Lane]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from history.asking import COUNT_DEFAULT, check_request
 from history.books import StoppedError, chunk_book, give_up, in_hand, sync_book
+from history.planner import in_turn
 from history.side_by_side import side_by_side
 from history.tally import Fetch, Tally, Total, fetch_bars
 from market.intervals import Interval
@@ -115,6 +116,9 @@ def sync_many(
 ) -> list[Synced]:
     """Sync many symbols, some at a time; one symbol's failure never stops the rest.
 
+    The newest bars of symbols of which nothing is held are fetched first, then those of the stalest, and what the
+    providers' quotas will not reach is said beforehand.
+
     Args:
         desk: The desk.
         symbols: Whose bars; each is synced once.
@@ -173,7 +177,15 @@ def sync_many(
             ended(latest)
         return latest
 
-    return side_by_side(wanted, one, at_once, stopped)
+    turn = wanted
+    if fetch is None and start is None and provider is None and len(wanted) > 1:
+        turn = in_turn(desk, wanted, interval, count or COUNT_DEFAULT, at_once=at_once, say=say or _silence)
+    done = {synced.symbol: synced for synced in side_by_side(turn, one, at_once, stopped)}
+    return [done[symbol] for symbol in wanted]
+
+
+def _silence(_: str) -> None:
+    """Nobody listens."""
 
 
 def ask_for(desk: "HistoryDesk", symbols: Iterable[Symbol], interval: Interval) -> list[Symbol]:

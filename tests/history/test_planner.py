@@ -12,6 +12,7 @@ from history.fetching import fetch_bars
 from history.planner import Lane, Want, calls_for, lanes_of, plan, plan_sync
 from history.quota import in_words
 from history.roster import breakers, quota
+from history.sync import sync, sync_many
 from market.bars import BAR, BarBatch, BarState
 from market.intervals import MINUTE_NS, Interval
 from market.streams import FeedKind, Stream
@@ -269,6 +270,26 @@ def test_a_plan_starts_from_what_is_spent_and_held(desk, clock):
     assert made.until == MIDNIGHT + DAY
     assert made.jobs[0].begins_at - now >= 30 * SECOND
     assert [job.providers for job in made.jobs] == [("alpha_vantage",)] * 3
+
+
+def test_a_sync_of_many_goes_by_the_plan(desk):
+    """The stalest first although it is named last; what the quota will not reach is said before anything is called."""
+    bars = truth_of_minutes(NOON - 3 * DAY, 3 * 1440)
+    seat(desk, simulated=Script(bars, terms=quick(Interval.M1, windows=(Window(86_400, 3),))))
+    one, two, three = (Symbol("SIM", f"{name}USD") for name in ("BTC", "ETH", "SOL"))
+    sync(desk, one, Interval.M1, count=5)
+    told = []
+    ended = []
+    done = sync_many(desk, [one, three, two], Interval.M1, count=5, at_once=1, say=told.append, ended=ended.append)
+
+    assert [synced.symbol for synced in ended] == [two, three, one]
+    assert [(synced.symbol, synced.total.bars, synced.error is None) for synced in done] == [
+        (one, 0, False),
+        (three, 5, True),
+        (two, 5, True),
+    ]
+    assert told[0].startswith("sync of 1m bars: 2 of 3 symbols by 2026-01-03T00:00:00Z, the others by 2026-01-03T")
+    assert "simulated allows 3 a day, which are spent until 2026-01-03T00:00:00Z" in str(done[0].error)
 
 
 def test_a_plan_asks_nobody(desk):
