@@ -90,6 +90,16 @@ def test_a_bar_that_comes_again_is_taken_once():
     tiles(parts, *asked)
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0]])
+def test_a_quiet_time_between_two_pages_is_covered(order):
+    """Pages follow each other, so what lies between them is known to be empty."""
+    minutes = truth_of_minutes(START, 60)
+    pages = [Page(minutes[5:10]), Page(minutes[20:30]), Page(minutes[45:50])]
+    parts = list(parts_of([pages[place] for place in order], START, END))
+
+    tiles(parts, START + 5 * MINUTE_NS, START + 50 * MINUTE_NS)
+
+
 def test_rows_that_were_left_out_are_told_with_the_bars_around_them():
     bad = BadRow("high below low", "[1, 2, 3]")
     minutes = truth_of_minutes(START, 6)
