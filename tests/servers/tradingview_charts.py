@@ -45,6 +45,10 @@ class ChartServer:
         """Statuses and headers with which upgrades are refused."""
         self.beats = 0
         """Heartbeats before each answer, each of which must be echoed before anything else is said."""
+        self.idle_beats = 0
+        """Heartbeats after each answer."""
+        self.idle = threading.Event()
+        """Set once the client has those."""
         self.overlap = 0
         """Newer rows that a page of older ones repeats."""
         self.resolved: dict[str, Any] = {"volume_type": "base"}
@@ -186,6 +190,12 @@ class _Client:
             assert self._socket.recv() == frame(f"~h~{beat}")
             self._server.echoed.append(f"~h~{beat}")
         self._socket.send("".join(frames))
+        for beat in range(self._server.idle_beats):
+            self._socket.send(frame(f"~h~{beat}"))
+        if self._server.idle_beats:
+            # A client answers a ping when it has taken in what came before.
+            self._socket.ping().wait(60)
+            self._server.idle.set()
 
 
 def _bar(index: int, row: Any) -> dict[str, Any]:

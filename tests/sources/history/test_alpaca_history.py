@@ -96,6 +96,7 @@ def fetched(body, desk=None, symbol=AAPL, **options):
         provider = AlpacaHistory((desk or Desk()).means, url=server.url, **KEYS)
         pages = list(provider.fetch(symbol, **options))
         provider.close()
+    assert not [row for page in pages for row in page.bad]
     return [bar for page in pages for bar in page.bars], server.calls
 
 

@@ -110,6 +110,7 @@ def fetched(body, desk=None, **options):
         provider = MassiveHistory((desk or Desk()).means, key="MS-key", url=server.url)
         pages = list(provider.fetch(AAPL, **options))
         provider.close()
+    assert not [row for page in pages for row in page.bad]
     return [bar for page in pages for bar in page.bars], server.calls
 
 

@@ -356,13 +356,42 @@ def test_a_connection_that_never_answers_is_given_up_after_three_tries(given):
 def test_a_server_that_only_beats_is_given_up(given):
     """Heartbeats keep a connection up that has forgotten our request."""
     with ChartServer({(str(BTC), "1"): minutes(5)}) as server:
-        server.trouble.append([frame(f"~h~{beat}") for beat in range(9)])
+        server.trouble.append([frame(f"~h~{beat}") for beat in range(14)])
         provider = TradingViewHistory(given.means, url=server.url)
         bars, _ = fetched(provider, BTC, Interval.M1, count=5)
         provider.close()
 
     assert len(bars) == 5
     assert server.connections == 2
+    assert len(given.slept) == 1
+    assert len(server.echoed) <= 7
+
+
+def test_heartbeats_of_an_idle_hour_are_no_reason_to_give_up(given):
+    """Between two requests of a session nobody reads: what came meanwhile is not about the second one."""
+    with ChartServer({(str(BTC), "1"): minutes(5)}) as server:
+        server.idle_beats = 12
+        provider = TradingViewHistory(given.means, url=server.url)
+        fetched(provider, BTC, Interval.M1, count=5)
+        assert server.idle.wait(60)
+        bars, _ = fetched(provider, BTC, Interval.M1, count=5)
+        provider.close()
+
+    assert len(bars) == 5
+    assert server.connections == 1
+    assert given.slept == []
+
+
+def test_the_cap_counts_rows_that_are_left_out_too(given):
+    """Of none of the venue's rows can a bar be made: they are the newest 5,000 nevertheless."""
+    rows = [[row[0], 10.0, 9.0, 11.0, 10.0, 1.0] for row in minutes(6000)]
+    with ChartServer({(str(BTC), "1"): rows}) as server:
+        provider = TradingViewHistory(given.means, url=server.url)
+        with pytest.raises(NotOffered, match="tradingview has the newest 5000 bars of a series only"):
+            fetched(provider, BTC, Interval.M1, count=900)
+
+    assert server.said("create_series")[0][4] == 900
+    assert [call[1] for call in server.said("request_more_data")] == [1000, 1000, 1000, 1000, 100]
 
 
 def test_a_damaged_frame_is_asked_for_again_and_not_taken_for_an_empty_page(given):
