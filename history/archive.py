@@ -8,6 +8,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -16,12 +17,13 @@ import numpy as np
 
 from market.errors import DeskError
 from market.intervals import Interval
-from market.journal_rows import CorruptRow, Row, RowKind
+from market.journal_rows import CorruptRow, RowKind, RowValues
 from sinks.ledger_progress import ARCHIVE
 from sources.journal import JournalReader
 
 if TYPE_CHECKING:
     from history.desk import HistoryDesk
+    from market.streams import Stream
     from market.symbols import Symbol
     from sinks.archive_bars import BarArchive
     from sinks.archive_manifest import Day, Part
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
 Tell = Callable[[str, float], None]
 """Called with what is being done (`journal`, `bars`) and how much of it is done, 0 to 1; now and then."""
 
-READ_BYTES: Final = 32 << 20
+READ_BYTES: Final = 16 << 20
+
+_JUMPED: Final = "the numbering begins anew here"
 
 
 class Archived(NamedTuple):
@@ -148,12 +152,12 @@ def _journal(folder: Path, target: "ParquetArchive", damaged: list[CorruptRow], 
                 if file_last <= after:
                     continue
                 day = file.path.stem
-                for part, ticks, quotes, marks in _parts(reader, target, file, after, file_last, damaged):
+                for part, counts in _parts(reader, target, file, after, file_last, damaged):
                     written = part.files.values()
                     total = _Journaled(
-                        total.ticks + ticks,
-                        total.quotes + quotes,
-                        total.marks + marks,
+                        total.ticks + counts[RowKind.TICKS],
+                        total.quotes + counts[RowKind.QUOTES],
+                        total.marks + counts[RowKind.MARKS],
                         total.rows + part.journal_rows,
                         total.days if day in total.days else (*total.days, day),
                         total.bytes + sum(one.bytes for one in written),
@@ -171,43 +175,69 @@ def _parts(
     after: int,
     last: int,
     damaged: list[CorruptRow],
-) -> Iterator[tuple["Part", int, int, int]]:
-    """Write one day's rows above `after`, part by part: each part, and its ticks, quotes and marks."""
+) -> Iterator[tuple["Part", dict[int, int]]]:
+    """Write one day's rows above `after`, part by part: each part, and how many records of each kind it has.
+
+    A part is written by a thread while the next one is read.
+    """
+    known = target.day(file.path.stem)
+    with ThreadPoolExecutor(1, "archive") as pool:
+        writing: tuple[_Lot, Future[Part]] | None = None
+        for lot in _lots(reader, file, after, last, damaged):
+            writing, done = (lot, pool.submit(target.write_part, file.path.stem, lot.rows, lot.streams)), writing
+            if done is not None:
+                known = _saved(target, file.path.stem, known, *done)
+                yield known.parts[-1], done[0].counts
+        if writing is not None:
+            known = _saved(target, file.path.stem, known, *writing)
+            yield known.parts[-1], writing[0].counts
+
+
+class _Lot(NamedTuple):
+    """Rows of one day that become a part."""
+
+    rows: list[RowValues]
+    counts: dict[int, int]
+    """Records by kind."""
+    streams: "tuple[Stream, ...]"
+    starts: list[tuple[int, str]]
+    damaged: list[tuple[int, int, str]]
+
+
+def _lots(reader: JournalReader, file: "DayFile", after: int, last: int, damaged: list[CorruptRow]) -> "Iterator[_Lot]":
+    """Yield the rows of a day above `after`, some at a time."""
     from sinks.parquet_archive import PART_RECORDS
 
-    day = file.path.stem
-    known = target.day(day)
     reached, told = after, len(damaged)
-    rows: list[Row] = []
-    counts = dict.fromkeys(RowKind, 0)
+    rows: list[RowValues] = []
+    counts = dict.fromkeys(map(int, RowKind), 0)
     while after < last:
-        found = [row for row in reader.read(after, max_bytes=READ_BYTES) if row.seq <= last]
+        found = reader.read_values(after, max_bytes=READ_BYTES)
+        if found and found[-1][0] > last:
+            found = [row for row in found if row[0] <= last]
         # Nothing more to be read, though there should be: the end of the day is damaged.
-        after = found[-1].seq if found else last
+        after = found[-1][0] if found else last
         rows += found
         for row in found:
-            counts[RowKind(row.kind)] += row.count
+            counts[row[1]] += row[4]
         if not rows or (after < last and max(counts.values()) < PART_RECORDS):
             continue
-        streams = reader.streams()
-        part = target.write_part(day, rows, streams)
-        known = target.save_day(
-            day,
-            known,
-            part,
-            streams,
-            rows[-1].checksum,
-            [(seq, "the numbering begins anew here") for seq in _after_holes(rows, reached) if file.jumped_to(seq)],
-            [(one.first_seq, one.last_seq, one.why) for one in damaged[told:]],
-        )
-        yield part, counts[RowKind.TICKS], counts[RowKind.QUOTES], counts[RowKind.MARKS]
+        starts = [(seq, _JUMPED) for seq in _after_holes(rows, reached) if file.jumped_to(seq)]
+        lost = [(one.first_seq, one.last_seq, one.why) for one in damaged[told:]]
+        yield _Lot(rows, counts, reader.streams(), starts, lost)
         reached, told = after, len(damaged)
-        rows, counts = [], dict.fromkeys(RowKind, 0)
+        rows, counts = [], dict.fromkeys(map(int, RowKind), 0)
 
 
-def _after_holes(rows: list[Row], before: int) -> list[int]:
+def _saved(target: "ParquetArchive", day: str, known: "Day | None", lot: _Lot, writing: "Future[Part]") -> "Day":
+    """Wait for a part and name it in the day's manifest."""
+    part = writing.result()
+    return target.save_day(day, known, part, lot.streams, lot.rows[-1][6], lot.starts, lot.damaged)
+
+
+def _after_holes(rows: list[RowValues], before: int) -> list[int]:
     """Numbers that do not follow on the one before."""
-    seqs = np.array([before, *(row.seq for row in rows)])
+    seqs = np.array([before, *(row[0] for row in rows)])
     found: list[int] = seqs[1:][np.diff(seqs) > 1].tolist()
     return found
 

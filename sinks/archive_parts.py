@@ -29,10 +29,8 @@ _EVENT: Final = {RowKind.TICKS: "event_time", RowKind.QUOTES: "event_time", RowK
 
 
 class Sorted(NamedTuple):
-    """The records of one kind, and their table."""
+    """The table of one kind."""
 
-    records: Batch
-    """In the order of the table."""
     table: "pa.Table"
     first: int
     """Least event time (of marks: time), ns."""
@@ -58,41 +56,30 @@ def take_apart(rows: Sequence[RowValues], streams: Sequence[Stream]) -> Taken:
     for row in rows:
         by_kind.setdefault(row[1], []).append(row)
     rank = _ranks(streams)
+    of_stream = np.array([stream.domain for stream in streams] or [0], np.int32)
     tables: dict[RowKind, Sorted] = {}
     odd: list[tuple[int, int, int]] = []
     for number, some in by_kind.items():
         kind = RowKind(number)
-        seq, _, domain, clock, count, payloads, _ = zip(*some, strict=True)
-        records: Batch = np.frombuffer(b"".join(payloads), LAYOUT[kind])
-        counts = np.array(count, np.int64)
+        seq, domain, clock, counts = (np.array([row[column] for row in some], np.int64) for column in (0, 2, 3, 4))
+        records: Batch = np.frombuffer(b"".join([row[5] for row in some]), LAYOUT[kind])
         ends = np.cumsum(counts)
-        seqs = np.repeat(np.array(seq, np.int64), counts)
-        places = (np.arange(len(records)) - np.repeat(ends - counts, counts)).astype(np.int32)
-        domains = np.repeat(np.array(domain, np.int32), counts)
-        told = np.array(clock, np.int64) != records[_STAMP[kind]][ends - 1]
+        told = clock != records[_STAMP[kind]][ends - 1]
         if kind != RowKind.MARKS:
-            of_stream = np.array([stream.domain for stream in streams] or [0], np.int32)
-            told |= np.array(domain, np.int32) != of_stream[records["stream"][ends - counts]]
-        odd += [(seq[place], domain[place], clock[place]) for place in np.flatnonzero(told).tolist()]
+            told |= domain != of_stream[records["stream"][ends - counts]]
+        odd += [(int(seq[place]), int(domain[place]), int(clock[place])) for place in np.flatnonzero(told)]
+        seqs = np.repeat(seq, counts)
+        places = (np.arange(len(records)) - np.repeat(ends - counts, counts)).astype(np.int32)
+        domains = np.repeat(domain.astype(np.int32), counts)
         order = np.argsort(rank[records["stream"]], kind="stable")
-        if np.any(order[1:] < order[:-1]):
-            records, seqs, places, domains = records[order], seqs[order], places[order], domains[order]
+        # Indexing such records by an array is eight times slower than `take`.
+        records, seqs, places, domains = records.take(order), seqs.take(order), places.take(order), domains.take(order)
         tables[kind] = Sorted(
-            records,
             _table(kind, records, seqs, places, domains, streams),
             int(records[_EVENT[kind]].min()),
             int(records[_EVENT[kind]].max()),
         )
     return Taken(tables, sorted(odd))
-
-
-def same(kind: RowKind, records: Batch, table: "pa.Table") -> bool:
-    """Whether a table holds just these records, in their order."""
-    back = _records(kind, table)[0]
-    if len(back) != len(records):
-        return False
-    names = [name for name in records.dtype.names or () if not name.startswith("pad")]
-    return all(np.array_equal(records[name], back[name], equal_nan=records.dtype[name].kind == "f") for name in names)
 
 
 def put_together(
@@ -112,7 +99,7 @@ def put_together(
         if not len(records):
             continue
         order = np.lexsort((places, seqs))
-        records, seqs, domains = records[order], seqs[order], domains[order]
+        records, seqs, domains = records.take(order), seqs.take(order), domains.take(order)
         begins = np.flatnonzero(np.diff(seqs, prepend=-1))
         ends = np.append(begins[1:], len(seqs))
         if kind != RowKind.MARKS:

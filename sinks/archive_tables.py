@@ -167,6 +167,37 @@ def write_parquet(table: "pa.Table", path: "Path") -> None:
     )
 
 
+def read_parquet(source: Any, filters: Any = None) -> Any:
+    """A table of one of `SCHEMAS` out of a file, each page checked; names stay coded.
+
+    Args:
+        source: A path, or a file.
+        filters: Rows that answer these only, as `pyarrow.parquet.read_table` takes them.
+
+    Raises:
+        OSError, pyarrow.ArrowException: It cannot be read, or is damaged.
+    """
+    coded = [*_NAMES, "aggressor", "session", "kind", "state", "source", "interval"]
+    return pq.read_table(
+        source, filters=filters, read_dictionary=coded, page_checksum_verification=True, partitioning=None
+    )
+
+
+def same(one: "pa.Table", other: "pa.Table") -> bool:
+    """Whether two tables hold the same in the same order; names may be coded differently."""
+    if one.column_names != other.column_names or len(one) != len(other):
+        return False
+    for mine, yours in zip(one.columns, other.columns, strict=True):
+        if pa.types.is_dictionary(mine.type) and pa.types.is_dictionary(yours.type):
+            texts: dict[str | None, int] = {None: -1}
+            equal = np.array_equal(_codes(mine, texts), _codes(yours, texts))
+        else:
+            equal = mine.type == yours.type and mine.equals(yours)
+        if not equal:
+            return False
+    return True
+
+
 def tick_table(ticks: Batch, seqs: NDArray[np.int64], places: NDArray[np.int32], streams: Sequence[Stream]) -> Any:
     """Ticks as a table, in the order given.
 
@@ -250,7 +281,7 @@ def mark_table(
     """Marks as a table; the arguments are those of `tick_table`, and the clock domain of each mark's row."""
     ids = marks["stream"]
     everyone = ids == ALL_STREAMS
-    kinds = ["", *(kind.name.lower() for kind in MarkKind)]
+    kinds = [kind.name.lower() for kind in MarkKind]
     return _table(
         Kind.MARKS,
         {
@@ -259,7 +290,7 @@ def mark_table(
             "time": marks["time"],
             "start": pa.array(marks["start"], mask=marks["start"] == ALWAYS),
             "end": pa.array(marks["end"], mask=marks["end"] == NEVER),
-            "kind": _coded(marks["kind"].astype(np.int32), kinds),
+            "kind": _coded(marks["kind"].astype(np.int32) - MarkKind.CLOCK, kinds),
             "domain": domains,
             "place": places,
             "stream": pa.array(ids, mask=everyone),
@@ -332,6 +363,21 @@ def _decoded(table: "pa.Table", name: str, values: Mapping[str, int]) -> NDArray
     numbers = np.array([values[text] for text in column.dictionary.to_pylist()] or [0], np.int64)
     found: NDArray[np.int64] = numbers[column.indices.to_numpy(zero_copy_only=False)]
     return found
+
+
+def _codes(column: "pa.ChunkedArray", texts: dict[str | None, int]) -> NDArray[np.int32]:
+    """A number for each text, the same for both of two columns; `texts` grows."""
+    parts = [np.empty(0, np.int32)]
+    for chunk in column.chunks:
+        numbers = np.array(
+            [texts.setdefault(text, len(texts)) for text in chunk.dictionary.to_pylist()] or [0], np.int32
+        )
+        indices = chunk.indices
+        found = np.take(numbers, indices.fill_null(0).to_numpy(zero_copy_only=False))
+        if indices.null_count:
+            found[indices.is_null().to_numpy(zero_copy_only=False)] = -1
+        parts.append(found)
+    return np.concatenate(parts)
 
 
 def _values(table: "pa.Table", name: str, null: Any = None) -> NDArray[Any]:

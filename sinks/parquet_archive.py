@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from market.errors import DeskError
 from market.journal_rows import RowKind, RowValues
@@ -32,8 +31,8 @@ from sinks.archive_manifest import (
     save,
     stream_of,
 )
-from sinks.archive_parts import KINDS, Sorted, put_together, same, take_apart
-from sinks.archive_tables import Kind, tick_records, write_parquet
+from sinks.archive_parts import KINDS, Sorted, put_together, take_apart
+from sinks.archive_tables import Kind, read_parquet, same, tick_records, write_parquet
 from sinks.places import ASIDE, Place, sha256_of, trouble
 
 if TYPE_CHECKING:
@@ -42,8 +41,8 @@ if TYPE_CHECKING:
 
     from market.ticks import Batch
 
-PART_RECORDS: int = 1 << 20
-"""Ticks (or quotes) of one part, about: some 20 MB on the disk, and 200 MB of memory while it is made."""
+PART_RECORDS: int = 1 << 19
+"""Ticks (or quotes) of one part, about: some 10 MB on the disk, and 100 MB of memory while it is made."""
 
 _DAY_PREFIX = f"{FOLDER}/journal-"
 
@@ -109,7 +108,7 @@ class ParquetArchive:
         names = {kind: f"{KINDS[kind]}/{day}/{first:012}-{last:012}.parquet" for kind in sorted(taken.tables)}
         # Should this run be killed before the manifest names them, the next one knows what to remove.
         save(self.place, WRITING, Writing(format=FORMAT, day=day, paths=list(names.values())))
-        files = {str(KINDS[kind]): self._write_sorted(name, kind, taken.tables[kind]) for kind, name in names.items()}
+        files = {str(KINDS[kind]): self._write_sorted(name, taken.tables[kind]) for kind, name in names.items()}
         return Part(first_seq=first, last_seq=last, journal_rows=len(rows), files=files, odd=taken.odd)
 
     def save_day(
@@ -258,13 +257,13 @@ class ParquetArchive:
             self.place.remove(WRITING)
         return left
 
-    def _write_sorted(self, name: str, kind: RowKind, part: Sorted) -> FileNote:
+    def _write_sorted(self, name: str, part: Sorted) -> FileNote:
         with self.place.writing(name) as path:
             write_parquet(part.table, path)
-            if not same(kind, part.records, pq.read_table(path, page_checksum_verification=True)):
+            if not same(part.table, read_parquet(path)):
                 msg = f"{self.where}/{name} reads back otherwise than it was written: see the disk and the memory"
                 raise DeskError(msg)
-            return file_note(name, path, len(part.records), part.first, part.last)
+            return file_note(name, path, len(part.table), part.first, part.last)
 
     def _of_symbol(
         self,
@@ -309,7 +308,7 @@ class ParquetArchive:
         try:
             source = path if path is not None else io.BytesIO(self.place.read(note.path))
             with trouble(self.where):
-                table = pq.read_table(source, filters=filters, page_checksum_verification=True)
+                table = read_parquet(source, filters)
         except FileNotFoundError as error:
             msg = f"archive {self.where} lacks {note.path}, which its manifest names: restore it from a backup"
             raise DeskError(msg) from error

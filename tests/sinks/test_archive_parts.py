@@ -3,15 +3,15 @@
 import io
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 import pytest
 from archived_rows import STREAMS, journals, marks, quotes, row, ticks
 from hypothesis import given
 
 from market.journal_rows import RowKind, RowValues
 from market.ticks import MarkKind
-from sinks.archive_parts import put_together, same, take_apart
-from sinks.archive_tables import write_parquet
+from sinks.archive_parts import put_together, take_apart
+from sinks.archive_tables import read_parquet, same, write_parquet
 
 
 def through_files(rows: list[RowValues]) -> list[RowValues]:
@@ -21,8 +21,8 @@ def through_files(rows: list[RowValues]) -> list[RowValues]:
     for kind, part in taken.tables.items():
         file = io.BytesIO()
         write_parquet(part.table, file)
-        tables[kind] = pq.read_table(io.BytesIO(file.getvalue()), page_checksum_verification=True)
-        assert same(kind, part.records, tables[kind])
+        tables[kind] = read_parquet(io.BytesIO(file.getvalue()))
+        assert same(part.table, tables[kind])
     return put_together(tables, taken.odd, STREAMS)
 
 
@@ -77,13 +77,31 @@ def test_a_mark_of_the_clock_has_no_symbol_and_open_ends_are_null():
     ]
 
 
-@pytest.mark.parametrize("name", ["price", "aggressor", "event_time"])
-def test_records_that_differ_in_any_column_are_not_the_same(name: str):
+@pytest.mark.parametrize(
+    "field", [{"price": 3.0}, {"aggressor": -1}, {"event_time": 5}, {"trade_id": -1}, {"stream": 2}, {"count": 2}]
+)
+def test_tables_that_differ_in_any_column_are_not_the_same(field: dict):
     """What is read back after writing is compared by this."""
-    part = take_apart([row(1, RowKind.TICKS, ticks(1.0, 2.0))], STREAMS).tables[RowKind.TICKS]
-    altered = part.records.copy()
-    altered[name][1] = 0
 
-    assert same(RowKind.TICKS, part.records, part.table)
-    assert not same(RowKind.TICKS, altered, part.table)
-    assert not same(RowKind.TICKS, part.records[:1], part.table)
+    def table(**last: object) -> pa.Table:
+        records = ticks(1.0, 2.0)
+        for name, value in last.items():
+            records[name][1] = value
+        return take_apart([row(1, RowKind.TICKS, records)], STREAMS).tables[RowKind.TICKS].table
+
+    plain = table()
+    assert same(plain, table())
+    assert not same(plain, table(**field))
+    assert not same(plain, plain.slice(1))
+    assert not same(plain, plain.drop_columns(["price"]))
+
+
+def test_names_may_be_coded_in_other_ways():
+    """Each group of rows in a file has codes of its own."""
+    one = pa.table({"symbol": pa.array(["B", "A", None, "A"]).dictionary_encode()})
+    parts = [["B"], ["A", None], ["A"]]
+    other = pa.table({"symbol": pa.chunked_array([pa.array(part).dictionary_encode() for part in parts])})
+
+    assert same(one, other)
+    assert not same(one, pa.table({"symbol": pa.array(["B", "A", "A", "A"]).dictionary_encode()}))
+    assert not same(one, pa.table({"symbol": pa.array(["B", "B", None, "A"]).dictionary_encode()}))
