@@ -218,9 +218,11 @@ def remove(symbol: Symbol, *, with_data: bool, yes: bool, **desk: Any) -> int:
     settings = options.existing_desk(**_desk(desk))
     from pocketquant.reading import known_symbols
     from sinks.bar_store import open_store
+    from sinks.chunk_book import ChunkBook
     from sinks.ledger import Ledger
     from sinks.query_cache import announced
     from sinks.registry_book import RegistryBook
+    from sinks.sync_book import SyncBook
 
     with RegistryBook(settings.folders.history) as book:
         if book.get(symbol) is None and symbol not in known_symbols(settings):
@@ -232,6 +234,10 @@ def remove(symbol: Symbol, *, with_data: bool, yes: bool, **desk: Any) -> int:
         followed = ledger.unsubscribe(symbol)
     done = [text for text, true in (("out of the registry", was_registered), ("followed no longer", followed)) if true]
     if with_data:
+        # First: a bar that is gone and noted as fetched would never be fetched again.
+        with ChunkBook(settings.folders.history) as chunks, SyncBook(settings.folders.history) as syncs:
+            chunks.forget(symbol)
+            syncs.forget(symbol)
         with closing(announced(open_store(settings.store), settings.redis, settings.store)) as store:
             done.append(f"{store.forget(symbol)} bars removed")
     else:
