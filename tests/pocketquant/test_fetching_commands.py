@@ -208,3 +208,15 @@ def test_ctrl_c_ends_a_backfill_after_the_page_in_hand_and_it_goes_on(exchange, 
 def _done(run):
     answer = run("backfill", "--status", "--json")
     return sum(row["chunks_done"] or 0 for row in answer.json()) if answer.code == 0 else 0
+
+
+def test_what_was_removed_with_its_data_is_fetched_again(run):
+    """It is not in the store any more, so the note that it was fetched must be gone too."""
+    run("symbols", "add", "SIM:BTCUSD")
+    run("backfill", "SIM:BTCUSD", "--interval", "1h", *JANUARY)
+
+    assert run("symbols", "remove", "SIM:BTCUSD", "--with-data", "--yes").code == 0
+
+    assert run("backfill", "--status", "--json").json() == []
+    (row,) = run("backfill", "SIM:BTCUSD", "--interval", "1h", *JANUARY, "--json").json()
+    assert row["inserted"] == row["bars"] > 0
