@@ -446,9 +446,8 @@ def _online(settings: "Settings", text: str) -> "list[Found]":
             "POCKETQUANT_PROVIDERS__TRADINGVIEW__ENABLED=true"
         )
         raise click.UsageError(msg)
-    from importlib import import_module
+    from history.desk import HistoryDesk
+    from history.symbol_search import search_tradingview
 
-    from history.registry import Found
-
-    search = import_module("sources.history.tradingview_search").search
-    return [Found(one.symbol, "", one.description, one.kind, "tradingview") for one in search(text)]
+    with HistoryDesk(settings) as desk:
+        return search_tradingview(desk, text)
