@@ -50,10 +50,15 @@ def settings() -> Settings:
 class Means:
     """What the tasks of a run share."""
 
-    def __init__(self, desk: HistoryDesk) -> None:
-        self.desk = desk
+    def __init__(self, found: Settings) -> None:
         self.stop = Event()
-        """Set when the run is to end: those in hand end after their page."""
+        """Set when the run is to end: those in hand end after their page, and those that wait at once."""
+        self.desk = HistoryDesk(found, sleep=self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        if self.stop.wait(seconds):
+            msg = "it was stopped while it waited; start it again, and it goes on"
+            raise StoppedError(msg)
 
 
 _MEANS: ContextVar[Means] = ContextVar("means")
@@ -76,12 +81,13 @@ def desk() -> Iterator[HistoryDesk]:
     folders = found.folders.create()
     logging.getLogger("httpx").setLevel(logging.WARNING)  # Addresses of providers may hold keys.
     logs.configure("runs", folders.log_file("runs"), level=found.log_level, secrets=found.secrets())
-    with HistoryDesk(found) as opened:
-        token = _MEANS.set(Means(opened))
-        try:
-            yield opened
-        finally:
-            _MEANS.reset(token)
+    shared = Means(found)
+    token = _MEANS.set(shared)
+    try:
+        with shared.desk:
+            yield shared.desk
+    finally:
+        _MEANS.reset(token)
 
 
 def _tie() -> None:

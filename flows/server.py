@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import random
 import signal
 import sys
 from contextlib import suppress
@@ -57,9 +58,10 @@ def serve(settings: Settings, port: int) -> None:
     from prefect.server.api.server import create_app
 
     from flows.guard import Guard
+    from flows.second_tries import SecondTries
 
     config = uvicorn.Config(
-        Guard(create_app(final=True)),
+        Guard(SecondTries(create_app(final=True), random.Random().random)),  # noqa: S311  # Jitter is no secret.
         host=environ.HOST,
         port=port,
         log_level="warning",

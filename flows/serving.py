@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SERVER_S: Final = 180.0
 """A server that makes its database on a small machine takes half a minute."""
-CANCEL_S: Final = 12.0
+CANCEL_S: Final = 30.0
 """Runs that are cancelled at the end get this long to say so to the server."""
 END_S: Final = 3.0
 """And after that this long to end at all."""

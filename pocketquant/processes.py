@@ -62,8 +62,9 @@ def _flows(settings: Settings, common: list[str], environ: dict[str, str]) -> li
         port = port if bindable(port) else free_port()
         return [*prefect.command(), "--port", str(port)]
 
-    prefect = _ours("prefect", "flows.server", settings, common, {})
-    flows = _ours("flows", "flows", settings, common, environ, stop_s=20.0)
+    prefect = _ours("prefect", "flows.server", settings, common, {}, stop_s=20.0)
+    # It cancels what runs, and each run ends with the page in hand; a machine that is busy takes its time.
+    flows = _ours("flows", "flows", settings, common, environ, stop_s=45.0)
     return [
         # Its first start makes a database, which takes a small machine half a minute.
         replace(prefect, command=server, ready_s=180.0),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pocketquant.screen import View
 
 FEEDS: Final = ("auto", "sim", "kraken", "coinbase", "binance", "okx", "tradingview")
-DOWN_S: Final = 90.0
+DOWN_S: Final = 120.0
 
 
 @click.command(
