@@ -91,10 +91,9 @@ def _pair(desk: "HistoryDesk", symbol: Symbol, providers: Sequence[str] | None) 
         offered = roster(desk).offered
         providers = [name for name in ordered(desk, symbol) if name in offered and not offered[name].missing]
     if len(set(providers)) < 2:
-        names = " ".join(providers) or "none"
+        there = f"there is only {providers[0]}" if providers else "none can be asked"
         msg = (
-            f"{symbol} cannot be compared: two providers are wanted, and those that can be asked are {names}; "
-            "`pq providers` says what the others need"
+            f"{symbol} cannot be compared: two providers are wanted, and {there}; `pq providers` says what others need"
         )
         raise DeskError(msg)
     return providers[0], providers[1]

@@ -26,7 +26,7 @@ from market.sessions import Calendar
 from market.streams import FeedKind, Stream
 from market.symbols import Symbol
 from market.ticks import ALWAYS
-from sources.history.provider import NotOffered, ProviderError
+from sources.history.provider import NoKey, NotOffered, ProviderError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,8 +56,9 @@ class Wanted(NamedTuple):
     """The moment of the request, ns: bars that end later are forming."""
 
     def __str__(self) -> str:
-        since = f"the newest {self.newest} bars before" if self.start is None else f"from {iso(self.start)} to"
-        return f"{self.symbol} {self.interval} {since} {iso(self.end)}"
+        if self.start is None:
+            return f"the newest {self.newest} {self.interval} bars of {self.symbol} before {iso(self.end)}"
+        return f"{self.interval} bars of {self.symbol} from {iso(self.start)} to {iso(self.end)}"
 
 
 class _Rest(NamedTuple):
@@ -83,15 +84,21 @@ class Failover:
     def run(self, names: Sequence[str]) -> Iterator[Fetched]:
         """All of it, from the first that gives it, and what that one leaves open from the next."""
         said: list[tuple[str, ProviderError]] = []
+        failed: ProviderError | None = None
         for name in names:
-            if said:
-                self._say(f"{self._wanted.symbol} {self._wanted.interval}: {said[-1][1]}; going on with {name}")
+            missing = self._lender.offered[name].missing
+            if missing:
+                said.append((name, NoKey(missing)))
+                continue
+            if failed is not None:
+                self._say(f"{self._wanted.symbol} {self._wanted.interval}: {failed}; going on with {name}")
             try:
                 while (rest := self._rest()) is not None:
                     with self._lender.lent(name, self._say) as provider:
                         yield from self._ask(provider, rest)
                     yield from self._settle(name, rest)
             except ProviderError as error:
+                failed = error
                 said.append((name, error))
             else:
                 yield from self._settle(name, _Rest(self._wanted.start, self._wanted.end, None))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from history.health import Resting
 from market.bars import BarBatch
 from market.errors import DeskError
-from sources.history.provider import BadRow, ProviderAway, ProviderError, QuotaSpent, TradePage
+from sources.history.provider import BadRow, NoKey, ProviderAway, ProviderError, QuotaSpent, TradePage
 
 
 class Fetched(NamedTuple):
@@ -38,8 +38,14 @@ class NobodyGave(DeskError):  # noqa: N818  # A state of the world.
 
     def __init__(self, what: str, said: Sequence[tuple[str, ProviderError]]) -> None:
         """List what each provider said."""
-        told = "; ".join(f"{name}: {error}" for name, error in said)
-        super().__init__(f"{what}: no provider gave it: {told}" if len(said) > 1 else f"{what}: {told}")
+        told = "; ".join(str(error) if str(error).startswith(name) else f"{name}: {error}" for name, error in said)
+        if all(isinstance(error, NoKey) for _, error in said):
+            text = f"{what}: no provider can be asked: {told or 'its order names none'}; `pq providers` says what each needs"
+        elif len(said) == 1:
+            text = f"{what}: {told}"
+        else:
+            text = f"{what}: no provider gave it: {told}"
+        super().__init__(text)
         self.said = tuple(said)
         """What each provider said, in the order in which they were asked."""
         spent = [error.until_ns for _, error in said if isinstance(error, QuotaSpent | Resting)]

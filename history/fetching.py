@@ -15,7 +15,7 @@ from market.intervals import Interval
 from market.sessions import calendar_for
 from market.symbols import Symbol
 from market.ticks import TICK
-from sources.history.provider import ProviderError, TradePage
+from sources.history.provider import NoKey, ProviderError, TradePage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,9 +134,13 @@ def _trades(
         msg = f"{what}: no provider of {symbol.exchange} has trades; bars can be had by `pq sync`"
         raise DeskError(msg)
     said: list[tuple[str, ProviderError]] = []
+    failed: ProviderError | None = None
     for name in names:
-        if said:
-            say(f"trades of {symbol}: {said[-1][1]}; going on with {name}")
+        if lender.offered[name].missing:
+            said.append((name, NoKey(lender.offered[name].missing)))
+            continue
+        if failed is not None:
+            say(f"trades of {symbol}: {failed}; going on with {name}")
         held = _NO_TICKS
         try:
             with lender.lent(name, say) as provider:
@@ -148,6 +152,7 @@ def _trades(
                     yield FetchedTrades(name, TradePage(held[whole], page.bad), (start, upto))
                     start, held = upto, held[~whole]
         except ProviderError as error:
+            failed = error
             said.append((name, error))
         else:
             yield FetchedTrades(name, TradePage(held), (start, end))

@@ -88,7 +88,10 @@ def test_samples_lie_here_and_there(desk, two):
 def test_one_provider_is_not_enough(desk):
     seat(desk, alpaca=Script(), massive="no POCKETQUANT_PROVIDERS__MASSIVE__KEY")
     desk.settings.provider_order["SIM"] = ["alpaca", "massive"]
-    with pytest.raises(DeskError, match="two providers are wanted, and those that can be asked are alpaca; `pq provid"):
+    with pytest.raises(DeskError, match="two providers are wanted, and there is only alpaca; `pq providers` says"):
         check(desk)
-    with pytest.raises(DeskError, match="those that can be asked are massive massive"):
+    with pytest.raises(DeskError, match="there is only massive"):
         check(desk, providers=["massive", "massive"])
+    desk.settings.provider_order["SIM"] = ["massive"]
+    with pytest.raises(DeskError, match="two providers are wanted, and none can be asked"):
+        check(desk)

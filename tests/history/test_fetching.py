@@ -293,12 +293,34 @@ def test_when_nobody_gives_the_error_lists_what_each_said(desk):
         list(fetch_bars(desk, BTC, Interval.M1, start=NOON - DAY))
 
     assert str(caught.value) == (
-        "BINANCE:BTCUSDT 1m from 2026-01-01T12:00:00Z to 2026-01-02T12:00:00Z: no provider gave it: "
+        "1m bars of BINANCE:BTCUSDT from 2026-01-01T12:00:00Z to 2026-01-02T12:00:00Z: no provider gave it: "
         "alpaca: POCKETQUANT_PROVIDERS__ALPACA__KEY is not set; "
-        "binance: binance does not answer: timed out; okx: okx allows no call before noon"
+        "binance does not answer: timed out; okx allows no call before noon"
     )
     assert caught.value.retry_at_ns == NOON
     assert caught.value.transient
+
+
+def test_providers_without_a_key_are_passed_over_in_silence(desk):
+    """Only who was asked and failed is worth a word; when all lack theirs, that is the error."""
+    wants = "no POCKETQUANT_PROVIDERS__ALPACA__KEY"
+    seat(desk, alpaca=wants, binance=Script(fails={0: FAILURES[0]}), okx=Script(), massive="switched off")
+    desk.settings.provider_order["BINANCE"] = ["alpaca", "binance", "massive", "okx"]
+    told = []
+    list(fetch_bars(desk, BTC, Interval.M1, count=3, say=told.append))
+    assert told == ["BINANCE:BTCUSDT 1m: binance does not answer; going on with okx"]
+    desk.settings.provider_order["BINANCE"] = ["alpaca", "massive"]
+    with pytest.raises(NobodyGave) as caught:
+        list(fetch_bars(desk, BTC, Interval.M1, count=3, say=told.append))
+
+    assert str(caught.value) == (
+        "the newest 3 1m bars of BINANCE:BTCUSDT before 2026-01-02T12:00:00Z: no provider can be asked: "
+        f"alpaca: {wants}; massive: switched off; `pq providers` says what each needs"
+    )
+    assert len(told) == 1
+    desk.settings.provider_order["BINANCE"] = []
+    with pytest.raises(NobodyGave, match="no provider can be asked: its order names none; `pq providers` says"):
+        list(fetch_bars(desk, BTC, Interval.M1, count=3))
 
 
 def test_a_provider_that_refuses_for_good_is_no_reason_to_ask_again(desk):
