@@ -142,16 +142,29 @@ def test_prefects_traceback_about_a_failed_run_is_left_out():
 def test_a_run_that_fails_is_an_alert_of_the_desk(told, monkeypatch):
     """`pq status` and the live screen show it; a secret in its text is blacked out."""
     monkeypatch.setenv("POCKETQUANT_PROVIDERS__ALPACA__KEY", "hunter22secret")
-    run = SimpleNamespace(name="backfill NASDAQ:AAPL 1m")
+    run = SimpleNamespace(name="backfill NASDAQ:AAPL 1m", auto_scheduled=False)
     tell(SimpleNamespace(name="backfill"), run, Failed(message="alpaca refused key hunter22secret"))
     assert told() == [("flow_failed", "backfill NASDAQ:AAPL 1m: alpaca refused key ***")]
+
+
+def test_a_schedule_that_fails_each_time_is_told_of_once_an_hour(told):
+    """The journal's tail is backed up every five minutes: a full disk in the night would be a hundred messages."""
+    tail = SimpleNamespace(name="backup tail", auto_scheduled=True)
+    by_hand = SimpleNamespace(name="backup tail", auto_scheduled=False)
+    flow = SimpleNamespace(name="backup")
+    for text in ("disk full", "disk full", "no such folder"):
+        tell(flow, tail, Failed(message=text))
+    assert told() == [("flow_failed", "backup tail: disk full")]
+    tell(flow, SimpleNamespace(name="watch", auto_scheduled=True), Failed(message="late"))
+    tell(flow, by_hand, Failed(message="disk full"))
+    assert [text for _, text in told()] == ["backup tail: disk full", "watch: late", "backup tail: disk full"]
 
 
 def test_a_hook_without_a_desk_does_no_harm(tmp_path, monkeypatch):
     """It runs while something is wrong already."""
     monkeypatch.setenv("POCKETQUANT_DATA_DIR", str(tmp_path / "a file"))
     (tmp_path / "a file").touch()
-    tell(SimpleNamespace(name="watch"), SimpleNamespace(name="watch"), Failed(message="late"))
+    tell(SimpleNamespace(name="watch"), SimpleNamespace(name="watch", auto_scheduled=True), Failed(message="late"))
 
 
 def test_a_cell_of_a_table_cannot_break_out_of_it():
