@@ -40,7 +40,8 @@ class NobodyGave(DeskError):  # noqa: N818  # A state of the world.
         """List what each provider said."""
         told = "; ".join(str(error) if str(error).startswith(name) else f"{name}: {error}" for name, error in said)
         if all(isinstance(error, NoKey) for _, error in said):
-            text = f"{what}: no provider can be asked: {told or 'its order names none'}; `pq providers` says what each needs"
+            told = told or "its order names none"
+            text = f"{what}: no provider can be asked: {told}; `pq providers` says what each needs"
         elif len(said) == 1:
             text = f"{what}: {told}"
         else:
