@@ -116,6 +116,17 @@ class Metrics:
             ["provider", "limit"],
             registry=on("supervisor"),
         )
+        self.bar_queries = Gauge(
+            "pocketquant_bar_queries",
+            "Questions about bars since Redis started: hit where it had kept the answer, else miss.",
+            ["result"],
+            registry=on("supervisor"),
+        )
+        self.bar_query_hit_ratio = Gauge(
+            "pocketquant_bar_query_hit_ratio",
+            "Share of questions about bars whose answer Redis had kept.",
+            registry=on("supervisor"),
+        )
 
 
 class Served:

@@ -18,6 +18,7 @@ from pocketquant.alarms import Alarms
 from pocketquant.feed_choice import feed_for
 from pocketquant.hold import Hold
 from pocketquant.provider_gauges import ProviderGauges
+from pocketquant.query_gauges import QueryGauges
 from pocketquant.supervisor import Supervisor
 from sinks.ledger import Ledger
 
@@ -101,6 +102,7 @@ class Desk:
             )
             alarms.sound("port_in_use", "supervisor", text)
         gauges = ProviderGauges(settings, metrics)
+        queries = QueryGauges(settings, metrics)
 
         def step() -> None:
             _count(metrics, supervisor)
@@ -127,6 +129,7 @@ class Desk:
             gauges.close()
             if served is not None:
                 served.close()
+            queries.close()
             _clear_run(settings)
             logger().info("desk stopped")
 

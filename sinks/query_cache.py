@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import numpy as np
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from market.bars import BarBatch, BarState
 from market.intervals import INTERVALS, NAMES, Interval
@@ -263,7 +265,14 @@ class _Door:
     """A Redis that may be away: then the answer is None, and it is left alone for a while."""
 
     def __init__(self, url: str, clock_s: Callable[[], float]) -> None:
-        self._redis = redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, protocol=2)
+        self._redis = redis.Redis.from_url(
+            url,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            protocol=2,
+            # Once more, since a connection that was kept may be to a Redis that was started again.
+            retry=Retry(NoBackoff(), 1),
+        )
         self._clock_s = clock_s
         self._away_until = float("-inf")
 
