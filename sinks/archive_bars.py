@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 ALL: Final = "all"
 """The one span of bars of a day and longer."""
 
+SPANS_AT_ONCE: Final = 12
+"""Read together, where they follow on one another: a year of minutes."""
+
 OVER: Final = tuple(state for state in BarState if state != BarState.FORMING)
 """What is archived: bars that are over."""
 
@@ -200,15 +203,18 @@ class BarArchive:
             frame = frame.filter(pl.col("state").is_in([str(state) for state in states]))
         if limit is not None:
             frame = frame.tail(limit)
+        if newest_first:
+            # Here, before it is collected, it costs half.
+            frame = frame.reverse()
         try:
-            found = frame.collect()
+            found: pl.DataFrame = frame.collect()
         except (pl.exceptions.ComputeError, OSError) as error:
             msg = (
                 f"archived {interval} bars of {symbol} in {self._place.where} cannot be read ({_one_line(error)}): "
                 "`pq archive --check` names what is wrong, and a backup may hold it"
             )
             raise DeskError(msg) from error
-        return found.reverse() if newest_first else found
+        return found
 
     def series(self) -> list[Held]:
         """What is archived, by symbol and interval."""

@@ -26,7 +26,7 @@ ROW_GROUP: Final = 1 << 17
 """Rows whose columns lie together: what a reader of one symbol or hour has to skip or read."""
 
 COMPRESSION_LEVEL: Final = 3
-SMALL: Final = 1 << 16
+SMALL: Final = 1 << 13
 """Rows of a file that is compressed as well as can be, since it takes no time to speak of."""
 SMALL_LEVEL: Final = 15
 
