@@ -108,10 +108,9 @@ def _bounds(
     times = rows["time"].copy()
     starts, ends, inside = bounds_of(times, interval, calendar)
     if calendar.name == ROUND_THE_WEEK and interval.intraday:
-        # A week of currencies begins on Sunday evening with New York's: bars of a weekend are taken as they come.
-        length = interval.minutes * MINUTE_NS
-        starts = np.where(inside, starts, times // length * length)
-        ends = np.where(inside, ends, starts + length)
+        # A week of currencies begins on Sunday evening with New York's: bars of a weekend are taken as they come, on
+        # the grid of the Friday before.
+        ends = np.where(inside, ends, starts + interval.minutes * MINUTE_NS)
         inside = np.ones(len(rows), bool)
     on_bound = starts == times
     if not interval.intraday:

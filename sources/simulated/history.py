@@ -17,6 +17,8 @@ from sources.simulated.truth import TruthLog
 INTERVALS: Final = (Interval.M1, Interval.M5, Interval.H1, Interval.D1)
 """What the exchange has bars of; whoever wants others builds them."""
 NO_ID: Final = -1
+_PRICED_MAX: Final = 100
+"""Symbols whose last price of the past is worked out, a millisecond each, before the exchange opens."""
 _LOOKS: Final = 30
 """Stretches of a page's length that are looked through for one page: where hardly anything was traded, it is short."""
 
@@ -77,8 +79,11 @@ class History:
         return self._instruments.get(name)
 
     def opening_prices(self) -> list[float]:
-        """What each symbol cost when the exchange began."""
-        return [self._synthetic.price(instrument, self.began_ns) for instrument in self._instruments.values()]
+        """What each symbol cost when the exchange began; of many symbols, what it is listed at."""
+        listed = self._instruments.values()
+        if len(listed) > _PRICED_MAX:
+            return [instrument.price for instrument in listed]
+        return [self._synthetic.price(instrument, self.began_ns) for instrument in listed]
 
     def bars(self, instrument: Instrument, interval: Interval, start: int, end: int) -> Klines:
         """Bars of any interval that start in `[start, end)`; the last is as far as it has been traded.

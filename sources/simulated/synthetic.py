@@ -26,7 +26,7 @@ PRINT: Final = np.dtype([("time", "<i8"), ("price", "<f8"), ("size", "<f8"), ("s
 aggressor, else -1."""
 LISTED_NS: Final = (FIRST_DAY - date(1970, 1, 1)).days * 86_400 * 10**9
 
-_LAST_DAY: Final = date(2100, 1, 1)
+_LAST_DAY: Final = date(2050, 1, 1)
 _FIRST: Final = (FIRST_DAY - date(1970, 1, 1)).days
 _DAYS: Final = (_LAST_DAY - FIRST_DAY).days
 _DAY: Final = 1440
@@ -64,7 +64,7 @@ class SyntheticHistory:
             seed: Of the exchange.
         """
         self._seed = seed
-        self._levels = lru_cache(maxsize=256)(self._make_levels)
+        self._levels = lru_cache(maxsize=64)(self._make_levels)
         self._daily = lru_cache(maxsize=4096)(self._make_daily)
 
     def bars(self, instrument: Instrument, interval: Interval, start: int, end: int) -> Klines:

@@ -241,6 +241,10 @@ def test_currencies_of_a_sunday_evening_are_kept(desk, file):
     clock = datetime(2026, 1, 5, 12, tzinfo=UTC)
     desk.now_ns = lambda: int(clock.timestamp()) * 10**9
     assert import_bars(desk, file(rows), EURUSD, Interval.H1).written.inserted == 6
+    frame = held(desk, EURUSD, Interval.H1)
+    assert set(frame["end"] - frame["start"]) == {timedelta(hours=1)}
+    with pytest.raises(BadFile, match="no 1h bar starts at 2026-01-04T20:30:00Z"):
+        import_bars(desk, file(["2026-01-04T20:30:00Z,1,4,0.5,2,10\n"]), EURUSD, Interval.H1)
 
 
 @pytest.mark.parametrize(

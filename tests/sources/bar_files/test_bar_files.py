@@ -199,6 +199,12 @@ def test_blocks_read_the_same_as_lines(tmp_path_factory, lines, alike):
     assert quick[1] == slow[1]
 
 
+def test_a_short_stamp_is_no_stamp_in_a_block_either(file):
+    """The quick reader's library would take an hour of one digit."""
+    _, bad, *_ = file(f"{HEAD}2026-01-02T09:00:00Z,1,4,0.5,2,10\n2026-01-02T9:01:00Z,1,4,0.5,2,10\n")
+    assert told(bad) == [(3, "stamp")]
+
+
 def test_a_block_is_read_at_once(file, monkeypatch):
     """Else the test before compares nothing."""
     monkeypatch.setattr(delimited.DelimitedBars, "_row", None)

@@ -232,6 +232,30 @@ def test_trades_come_from_both_sides_of_the_beginning(url):
     assert old["event_time"][-1] < START_NS
 
 
+def test_trades_without_ids_that_come_again_are_known_by_their_time(url):
+    control(
+        url, [{"kind": f"history_{fault}", "duration_s": 1e6} for fault in ("overlap", "duplicates", "out_of_order")]
+    )
+    start = START_NS - 5_000 * MINUTE_NS
+    with provider(url) as (made, _):
+        pages = list(made.trades(BTCUSD, start, START_NS))
+    times = np.concatenate([page.ticks["event_time"] for page in pages])
+    assert len(pages) > 2
+    assert (np.diff(times) > 0).all()
+    assert len(times) == true_bars(url, "SIM:BTCUSD", "1m", start, START_NS)["trades"].sum()
+
+
+def test_the_exchange_says_itself_which_bar_is_over():
+    """Its clock may be another than ours."""
+    row = [NOW // MINUTE_NS * 60_000 - 600_000, "1", "4", "0.5", "2", "10", "20", 3, 0]
+    page = {"bars": [[*row, 1], [row[0] + 60_000, *row[1:], 0]], "next": None, "now": NOW}
+    with HistoryServer(lambda _: page) as server:
+        made = SimulatedHistory(Desk().means, url=server.url)
+        (only,) = made.fetch(BTCUSD, Interval.M1, count=5)
+        made.close()
+    assert only.bars["state"].tolist() == [BarState.OFFICIAL, BarState.FORMING]
+
+
 def test_what_was_served_is_counted_by_its_span(url):
     """So that a backfill can prove that nothing was fetched twice."""
     before = get(url, "/truth/summary")["history"]
