@@ -108,9 +108,12 @@ def voice() -> Callable[[str], None]:
 
 def transient(error: BaseException) -> bool:
     """Whether the same again may go well in a minute."""
+    from history.fetched import NobodyGave
     from sinks.bar_store import StoreAway
     from sources.history.provider import BadAnswer, ProviderAway
 
+    if isinstance(error, NobodyGave):
+        return error.transient
     return isinstance(error, StoreAway | ProviderAway | BadAnswer)
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from history.health import Resting
 from market.bars import BarBatch
 from market.errors import DeskError
-from sources.history.provider import BadRow, NoKey, ProviderAway, ProviderError, QuotaSpent, TradePage
+from sources.history.provider import BadAnswer, BadRow, NoKey, ProviderAway, ProviderError, QuotaSpent, TradePage
 
 
 class Fetched(NamedTuple):
@@ -52,5 +52,5 @@ class NobodyGave(DeskError):  # noqa: N818  # A state of the world.
         spent = [error.until_ns for _, error in said if isinstance(error, QuotaSpent | Resting)]
         self.retry_at_ns = min(spent) if spent else None
         """When the first that takes no calls for now may be asked again, ns; None if that is not the trouble."""
-        self.transient = any(isinstance(error, QuotaSpent | ProviderAway) for _, error in said)
-        """Whether asking again later may help."""
+        self.transient = any(isinstance(error, ProviderAway | BadAnswer) for _, error in said)
+        """Whether the same again may go well in a minute."""

@@ -13,6 +13,7 @@ from flows.artifacts import PNG_BYTES, picture, table
 from flows.notices import tell
 from history.books import StoppedError
 from infra.folders import Folders
+from history.fetched import NobodyGave
 from market.errors import DeskError
 from sinks.bar_store import StoreAway
 from sinks.ledger import Ledger
@@ -69,6 +70,8 @@ def test_what_nobody_foresaw_goes_on_to_prefect():
         (StoreAway("MongoDB does not answer"), True),
         (NotOffered("no such symbol"), False),
         (QuotaSpent("spent until midnight", 0), False),
+        (NobodyGave("bars", [("okx", NotOffered("no such symbol")), ("kraken", AWAY)]), True),
+        (NobodyGave("bars", [("okx", NotOffered("no such symbol")), ("kraken", QuotaSpent("spent", 0))]), False),
         (DeskError("disk full"), False),
         (ZeroDivisionError(), False),
     ],
