@@ -2,7 +2,9 @@
 
 What ends a connection, and what the loop does:
 
-- Silence beyond the venue's limit, or frames without a tick for an implausibly long time: dropped and made anew.
+- Silence beyond the venue's limit: dropped and made anew.
+- Frames without a tick for an implausibly long time: where trades have contiguous ids, subscribed again, since the last
+  trades tell a quiet market from a lost subscription; if that brings none, dropped and made anew.
 - The venue closes it, or the network breaks: backoff, and anew.
 - Its lifetime nears the end, or the venue announces a close: the next one is opened and subscribed before it is closed.
 - One symbol falls quiet: reported, and subscribed again on the same connection.
@@ -86,7 +88,7 @@ class Receiver(Protocol):
     def note(self, event: str, detail: str) -> None:
         """Something happened.
 
-        Ours: `connect_failed` `disconnected` `feed_stale` `symbol_mute` `renewed` `renewal_failed`. The venue's:
+        Ours: `connect_failed` `disconnected` `feed_asked` `feed_stale` `symbol_mute` `renewed` `renewal_failed`. The venue's:
         `subscribed` `unsubscribed` `refused` `status` `maintenance` `error` `delayed`.
         """
 
@@ -313,6 +315,7 @@ class Lane:
         """Wait until a connection has ended or must end, and return why; None if it is to be renewed as planned."""
         limits, timing, watchdog = self.feed.limits, self._timing, self._watchdog
         look_s = min(timing.look_s, limits.silence_s / 10, timing.settle_s / 4)
+        asked_s: float | None = None
         while not await self._pause(look_s, connection):
             now = self._now_s()
             silent_s = watchdog.silent_s(connection.frames, now)
@@ -320,7 +323,12 @@ class Lane:
                 self.state = LaneState.STALE
                 return _Ending(f"no frame for {silent_s:.1f} s", connection.last_frame_ns)
             mute_s = watchdog.mute_s(now)
-            if mute_s is not None:
+            if mute_s is None:
+                asked_s = None
+            elif asked_s is None and self.feed.contiguous_ids:
+                asked_s = now
+                self._ask_again(connection, mute_s)
+            elif asked_s is None or now - asked_s > limits.silence_s:
                 self.state = LaneState.STALE
                 # It went wrong after its last tick, though frames still came.
                 return _Ending(f"no tick of any symbol for {mute_s:.1f} s", self.received_ns() - int(mute_s * 1e9))
@@ -331,6 +339,12 @@ class Lane:
                 return None
         reason = connection.closed.result() if connection.closed.done() else "stopped"
         return _Ending(reason, connection.last_frame_ns)
+
+    def _ask_again(self, connection: Connection, mute_s: float) -> None:
+        """Subscribe to all again: a venue that answers with its last trades shows by their ids whether it was quiet."""
+        self.note("feed_asked", f"no tick of any symbol for {mute_s:.1f} s; subscribed again")
+        connection.unsubscribe(self.symbols)
+        connection.subscribe(self.symbols)
 
     async def _renewed(self, old: Connection) -> Connection:
         """Open the next connection while this one still runs, and change over.

@@ -355,8 +355,38 @@ async def test_frames_without_ticks_do_not_hide_a_mute_feed():
     async with connected(server, silence_s=0.1) as (_, log):
         await log.until(lambda log: ("tick", 0, 900) in log.events)
 
-        assert log.of("feed_stale")[0][1].startswith("no tick of any symbol for 0.3")
-        assert log.of("down")[0][2] < time.time_ns() - 250_000_000
+        assert log.of("feed_asked")[0][1].startswith("no tick of any symbol for 0.3")
+        assert log.of("feed_stale")[0][1].startswith("no tick of any symbol for 0.4")
+        assert log.of("down")[0][2] < time.time_ns() - 350_000_000
+
+
+@asynchronous
+@pytest.mark.parametrize("contiguous_ids", [True, False])
+async def test_a_quiet_market_that_shows_its_last_trades_again_is_not_down(contiguous_ids):
+    """Their ids say that nothing was missed. Where trades have no such ids they say nothing."""
+
+    async def script(server, socket):
+        await server.until_heard(0, "+BTC ETH")
+        for n in range(200):
+            await socket.send(f"BTC {n}")
+        answered = 0
+        while True:
+            await socket.send("ping")
+            await asyncio.sleep(0.01)
+            asked = server.heard[0].count("+BTC ETH") - 1
+            if asked > answered:
+                answered = asked
+                await socket.send("BTC 199")
+
+    server = Server(script, sends("BTC 900"))
+    async with connected(server, silence_s=0.1, contiguous_ids=contiguous_ids) as (live, log):
+        if contiguous_ids:
+            await log.until(lambda log: len(log.of("feed_asked")) == 3)
+            assert (log.of("down"), live.reconnects) == ([], 0)
+        else:
+            await log.until(lambda log: ("tick", 0, 900) in log.events)
+            assert log.of("feed_asked") == []
+            assert log.of("feed_stale")[0][1].startswith("no tick of any symbol for 0.3")
 
 
 @asynchronous
