@@ -22,11 +22,11 @@ class VirtualTime:
         self._guard = threading.Lock()
 
     def now_ns(self):
-        """ns since 1970."""
+        """Ns since 1970."""
         return self._now_ns
 
     def since_start_ns(self):
-        """ns since it began."""
+        """Ns since it began."""
         return self._now_ns - self.start_ns
 
     def seconds(self):
