@@ -12,8 +12,8 @@ from flows import running
 from flows.artifacts import PNG_BYTES, picture, table
 from flows.notices import tell
 from history.books import StoppedError
-from infra.folders import Folders
 from history.fetched import NobodyGave
+from infra.folders import Folders
 from market.errors import DeskError
 from sinks.bar_store import StoreAway
 from sinks.ledger import Ledger
