@@ -90,14 +90,15 @@ def check_rows(
     rows, starts, ends = rows[order], starts[order], ends[order]
     kept = _once(rows, starts, bad)
     bars = _bars(rows[kept], starts[kept], ends[kept], interval, now_ns)
-    room = len(slots(calendar, interval, int(bars["start"][0]), int(bars["start"][-1]) + 1)) if len(bars) else 0
+    span = (int(bars["start"][0]), int(bars["start"][-1]) + 1) if len(bars) else (0, 0)
+    room = slots(calendar, interval, *span)[:, 0]
     return Checked(
         bars=bars,
         bad=sorted(bad),
         unsorted=unsorted,
         out_of_session=out_of_session,
         forming=int((bars["state"] == BarState.FORMING).sum()),
-        absent=max(0, room - len(bars)),
+        absent=int((~np.isin(room, bars["start"])).sum()),
     )
 
 
