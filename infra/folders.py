@@ -26,6 +26,7 @@ class Folders:
         self.archive = self.data_dir / "archive"
         self.backups = self.data_dir / "backups"
         self.prefect = self.data_dir / "prefect"
+        self.cache = self.data_dir / "cache"
         self.recovery = self.data_dir / "recovery"
         self.recovery_bars = self.recovery / "bars"
         self.run = self.data_dir / "run"

@@ -4,9 +4,10 @@ Round-the-clock venues are a calendar like the others, with one session per UTC 
 A calendar is arrays, built once; nothing here is computed per tick.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Final
 
 import numpy as np
@@ -194,19 +195,40 @@ def calendar(name: str) -> Calendar:
     return _grouped(name, opens, closes, days)
 
 
+Schedule = tuple[Minutes, Minutes, Minutes]
+"""Sub-sessions of an exchange, in order: opens and closes (minutes since 1970) and dates (days)."""
+
+_kept: Callable[[str, Callable[[], Schedule]], Schedule] | None = None
+
+
+def keep_schedules(keep: Callable[[str, Callable[[], Schedule]], Schedule] | None) -> None:
+    """Have the schedules of exchanges asked from a place that remembers them.
+
+    Building one takes half a second, most of it the import of its library: more than a command that reads may take.
+
+    Args:
+        keep: Given an exchange's code and what builds its schedule; returns the schedule. None builds it each time.
+    """
+    global _kept  # noqa: PLW0603  # Where they are kept is for the process to say, once, at its start.
+    _kept = keep
+
+
 def _days(first: date, last: date) -> Minutes:
     epoch = date(1970, 1, 1)
     return np.arange((first - epoch).days, (last + timedelta(days=1) - epoch).days, dtype=np.int64)
 
 
-def _weekdays() -> tuple[Minutes, Minutes, Minutes]:
+def _weekdays() -> Schedule:
     days = _days(FIRST_DAY, LAST_DAY)
     days = days[(days + 3) % 7 < 5]  # 1970-01-01 was a Thursday, so day -3 was a Monday.
     return days * 1440, days * 1440 + 1440, days
 
 
-def _sessions(code: str) -> tuple[Minutes, Minutes, Minutes]:
-    """Sub-sessions of an exchange: opens, closes (minutes) and dates (days)."""
+def _sessions(code: str) -> Schedule:
+    return _built(code) if _kept is None else _kept(code, partial(_built, code))
+
+
+def _built(code: str) -> Schedule:
     # Half a second of pandas, which only processes that build bars of such an exchange should pay.
     import exchange_calendars
     import pandas as pd

@@ -68,8 +68,10 @@ class BarReader:
             frame = self._asked(store, symbol, interval, (start, end, limit, states, as_of, newest_first))
         if adjust != "none":
             from history.adjusting import adjusted
+            from infra.kept_schedules import keep_in
             from market.adjustment import Adjust
 
+            keep_in(self._settings.folders.cache)
             frame = adjusted(frame, store, self._settings.folders.history, symbol, interval, Adjust(adjust))
         return frame
 

@@ -116,10 +116,12 @@ def _look(
     """What is held of each series; nothing is created."""
     from history.coverage import coverage as look
     from history.coverage import known_spans
+    from infra.kept_schedules import keep_in
     from pocketquant.reading import open_bars
     from sinks.chunk_book import ChunkBook
     from sinks.ledger import Ledger
 
+    keep_in(settings.folders.cache)
     with ExitStack() as stack:
         store = open_bars(settings)
         if store is None:
