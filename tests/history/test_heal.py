@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from scripted.provider import Script, seat, truth_of_minutes, truth_of_trades
 
+from history.desk import HistoryDesk
 from history.heal import heal
+from infra.settings import load_settings
 from market.bars import BarBatch, BarState
 from market.intervals import INTERVALS, MINUTE_NS, Interval
 from market.sessions import calendar
@@ -111,6 +113,23 @@ def test_an_outage_is_filled_minute_by_minute_and_the_bars_above_are_rolled_up(d
         assert "partial" not in set(shown(desk, interval)["state"])
     assert healed.minutes == int(inside.sum())
     assert healed.count(GapState.HEALED) == 1
+
+
+@pytest.mark.mongo
+def test_bars_in_mongodb_are_healed_alike(clock, tmp_path, truth, mongo_uri):
+    """The log is looked through and the bars are written by the store's port alone."""
+    settings = load_settings(tmp_path / "mongo", environ={}, mongodb_uri=mongo_uri)
+    with HistoryDesk(settings, now_ns=clock, sleep=clock.sleep) as desk:
+        Live(desk, truth, clock()).outage(clock() - 105 * MINUTE_NS, clock() - 100 * MINUTE_NS).write()
+        seat(desk, simulated=Script(bars=truth))
+        clock.now_ns += MINUTE_NS
+        heal(desk)
+        assert gap_states(desk) == [("down", GapState.HEALED, "simulated")]
+        assert_as_the_truth(desk, truth)
+        assert_as_the_truth(desk, truth, Interval.H1, upto=clock())
+        head = desk.store.head("heal")
+        heal(desk)
+        assert desk.store.head("heal") == head
 
 
 def test_a_second_run_asks_nobody_and_changes_nothing(desk, clock, truth):
