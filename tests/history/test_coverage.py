@@ -228,7 +228,7 @@ def test_days_meet_where_pieces_do(desk, monkeypatch):
     write(desk.store, BTC, M1, minutes(*range(0, 2000, 3)))
     whole = coverage(desk.store, BTC, M1, NOTHING, NOON)
 
-    monkeypatch.setattr("history.coverage._PIECE", 7)
+    monkeypatch.setattr("history.coverage._PIECE", 97)
 
     assert coverage(desk.store, BTC, M1, NOTHING, NOON) == whole
     assert np.array([day.expected for day in whole.days]).sum() == whole.expected
