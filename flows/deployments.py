@@ -38,6 +38,8 @@ class Entry:
     """Whether only one run of it goes at a time; the others wait."""
     catch_up: bool = False
     """Whether a run that was missed, because the desk was not running, is made up for once when it runs again."""
+    keeps: bool = False
+    """Whether it keeps the desk whole: such runs never wait behind the long ones that fetch what someone asked for."""
     on_gap: bool = False
     """Whether a gap that ingest notices starts it at once."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -60,10 +62,10 @@ def table(symbols: Sequence[Symbol], today: date) -> list[Entry]:
         Entry(sync_all, {"0 */6 * * *": {}}, alone=True),
         Entry(sync_daily, {"0 9-17 * * 1-5": {}}, alone=True),
         Entry(backfill, parameters={**some, "start": today - BACKFILLED}),
-        Entry(heal, {"*/5 * * * *": {}}, alone=True, on_gap=True),
-        Entry(reconcile, {"30 0 * * *": {}}, alone=True, catch_up=True),
+        Entry(heal, {"*/5 * * * *": {}}, alone=True, keeps=True, on_gap=True),
+        Entry(reconcile, {"30 0 * * *": {}}, alone=True, catch_up=True, keeps=True),
         # By the calendars of the exchanges: see flows.session_plan.
-        Entry(session_report, alone=True),
+        Entry(session_report, alone=True, keeps=True),
         Entry(archive, {"0 1 * * *": {}}, alone=True, catch_up=True),
         Entry(
             backup,
@@ -75,10 +77,11 @@ def table(symbols: Sequence[Symbol], today: date) -> list[Entry]:
             },
             alone=True,
             catch_up=True,
+            keeps=True,
         ),
         Entry(restore_drill, {"0 4 * * 0": {}}, alone=True, catch_up=True),
         Entry(corporate_actions, {"30 5 * * *": {}}, alone=True, catch_up=True),
-        Entry(watch, {"*/10 * * * *": {}}, alone=True),
+        Entry(watch, {"*/10 * * * *": {}}, alone=True, keeps=True),
     ]
 
 

@@ -29,11 +29,13 @@ from market.symbols import Symbol
 from sinks.ledger import Ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
     from uuid import UUID
 
 SERVER_S: Final = 180.0
 """A server that makes its database on a small machine takes half a minute."""
+KEEPING: Final = 2
+"""Runs that keep the desk whole, at a time: one may heal for long while the journal's tail is backed up."""
 CANCEL_S: Final = 30.0
 """Runs that are cancelled at the end get this long to say so to the server."""
 END_S: Final = 3.0
@@ -71,35 +73,39 @@ class Serving:
         async with get_client() as client:
             if not await self._await_server(client):
                 return
-            runner = await self._prepare(client)
-            serving = asyncio.ensure_future(runner.start())
-            # The runner puts its own handler there, which does not return before each run has ended.
+            runners = await self._prepare(client)
+            serving = [asyncio.ensure_future(runner.start()) for runner in runners]
+            # Each puts a handler of its own there, which does not return before its runs have ended.
             await asyncio.sleep(0)
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self.stop)
             stopping: asyncio.Future[Any] = asyncio.ensure_future(self._stopping.wait())
-            works: list[asyncio.Future[Any]] = [serving, stopping, *self._side_works(client)]
+            beside: list[asyncio.Future[Any]] = [stopping, *self._side_works(client)]
             try:
-                await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
-                if serving.done():
-                    serving.result()
+                await asyncio.wait([*serving, *beside], return_when=asyncio.FIRST_COMPLETED)
+                for one in serving:
+                    if one.done():
+                        one.result()
             finally:
-                for work in works[1:]:
+                for work in beside:
                     work.cancel()
-                await _end_runs(runner, serving)
+                await _end_runs(runners, serving)
                 self._status.remove()
 
-    async def _prepare(self, client: PrefectClient) -> Runner:
-        """Bring the server's tables to what the code says, and make the runner."""
+    async def _prepare(self, client: PrefectClient) -> list[Runner]:
+        """Bring the server's tables to what the code says, and make the runners."""
         entries = await asyncio.to_thread(self._table)
         orphans = await leftovers.close_orphans(client)
         catch_up = {entry.flow.name for entry in entries if entry.catch_up}
         missed = await leftovers.drop_missed(client, catch_up, datetime.now(UTC))
-        runner = Runner(name="desk", limit=self._settings.flows.at_once, pause_on_shutdown=False)
-        known = await self._apply(runner, entries)
+        fetching = Runner(name="desk", limit=self._settings.flows.at_once, pause_on_shutdown=False)
+        keeping = Runner(name="keeper", limit=KEEPING, pause_on_shutdown=False)
+        known = {
+            await (keeping if entry.keeps else fetching).aadd_deployment(await deployment(entry)) for entry in entries
+        }
         gone = await _forget_others(client, known)
         logger().info("flows served", flows=len(known), orphans=orphans, missed=missed, gone=gone, url=self._url)
-        return runner
+        return [fetching, keeping]
 
     def _table(self) -> list[Entry]:
         return table(self._registered(), datetime.now(UTC).date())
@@ -107,10 +113,6 @@ class Serving:
     def _registered(self) -> list[Symbol]:
         with HistoryDesk(self._settings) as desk:
             return registered(desk)
-
-    @staticmethod
-    async def _apply(runner: Runner, entries: list[Entry]) -> "set[UUID]":
-        return {await runner.aadd_deployment(await deployment(entry)) for entry in entries}
 
     def _side_works(self, client: PrefectClient) -> "list[asyncio.Future[None]]":
         """What goes on beside the runner; each starts again if it fails, for the flows go on without it."""
@@ -213,15 +215,20 @@ async def _kept_up(work: "Callable[[], Awaitable[None]]") -> None:
         delay = min(60.0, delay * 2)
 
 
-async def _end_runs(runner: Runner, serving: "asyncio.Future[None]") -> None:
+async def _end_runs(runners: "Sequence[Runner]", serving: "Sequence[asyncio.Future[None]]") -> None:
     """Cancel what runs, and see to it that it ends, whether or not the server still answers."""
-    with suppress(Exception):
-        if runner.started:
-            await asyncio.wait_for(runner.astop(), CANCEL_S)
+
+    async def end(runner: Runner) -> None:
+        with suppress(Exception):
+            if runner.started:
+                await asyncio.wait_for(runner.astop(), CANCEL_S)
+
+    await asyncio.gather(*map(end, runners))
     await asyncio.to_thread(_end_children)
-    serving.cancel()
+    for one in serving:
+        one.cancel()
     with suppress(BaseException):
-        await asyncio.wait_for(serving, END_S)
+        await asyncio.wait(serving, timeout=END_S)
 
 
 def _end_children() -> None:
