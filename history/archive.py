@@ -105,6 +105,7 @@ def archive(desk: "HistoryDesk", *, tell: Tell | None = None) -> Archived:
         began = time.perf_counter()
         damaged: list[CorruptRow] = []
         journaled = _journal(desk.folders.journal, target, damaged, tell)
+        target.clean()
         took = time.perf_counter() - began
         upto = target.last_seq()
         if upto:

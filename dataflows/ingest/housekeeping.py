@@ -70,7 +70,7 @@ class Housekeeping:
             self._low = low
             room = f"{self.free_bytes >> 20} MB are free where the journal is"
             if low:
-                text = f"{room}, less than the {self._min_free_bytes >> 20} that should be: make room"
+                text = f"{room}, less than the {self._min_free_bytes >> 20} that should be: make room{self._waiting()}"
                 self._alarms.sound("disk_low", text)
             else:
                 self._alarms.sound("disk_low_over", f"{room} again", level="info")
@@ -92,6 +92,13 @@ class Housekeeping:
         except OSError as error:
             # A file may go while it is looked at.
             self._log.debug("journal not measured", reason=str(error))
+
+    def _waiting(self) -> str:
+        """That the archive holds days back which all others have read; empty if it does not."""
+        archived = self._ledger.archived_seq()
+        if archived is None or archived >= self._ledger.consumed_seq():
+            return ""
+        return f"; the archive has come to row {archived} only, and days that it lacks stay: run `pq archive`"
 
     def _prune(self) -> list[Path]:
         return self._journal.prune(

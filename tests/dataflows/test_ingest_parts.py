@@ -510,8 +510,8 @@ def test_little_room_is_an_alarm_once_and_its_end_another(tmp_path):
     removed = []
 
     class Old:
-        def prune(self, keep_days, min_free_bytes, consumed_seq, free_bytes):
-            removed.append((keep_days, min_free_bytes, consumed_seq, free_bytes()))
+        def prune(self, keep_days, min_free_bytes, consumed_seq, archived_seq, free_bytes):
+            removed.append((keep_days, min_free_bytes, consumed_seq, archived_seq, free_bytes()))
             return []
 
     now = [0.0]
@@ -528,8 +528,36 @@ def test_little_room_is_an_alarm_once_and_its_end_another(tmp_path):
         clerk.close()
 
         assert [event.name for event in reversed(ledger.events())] == ["disk_low", "disk_low_over"]
-        assert removed == [(7, 10 << 20, 0, 5 << 20)] * 2
+        assert removed == [(7, 10 << 20, 0, None, 5 << 20)] * 2
         assert keeper.bytes > 0
+
+
+@pytest.mark.parametrize(("archived", "said"), [(None, False), (100, False), (40, True)])
+def test_a_disk_that_fills_because_the_archive_stands_still_is_said(tmp_path, archived, said):
+    """Days that are not archived stay, so whoever is called to the full disk must hear of it."""
+    kept = []
+
+    class Old:
+        def prune(self, _keep, _free, consumed_seq, archived_seq, free_bytes):
+            kept.append((consumed_seq, archived_seq))
+            return []
+
+    with Ledger(tmp_path / "desk.sqlite") as ledger:
+        ledger.reset("bars", 90)
+        if archived is not None:
+            ledger.reset("archive", archived)
+        log = QuietLog()
+        clerk = Clerk(ledger, log)
+        keeper = Housekeeping(
+            tmp_path, Old(), ledger, Alarms(clerk, log, lambda: DAY), log,
+            keep_days=7.0, min_free_bytes=10 << 20, now_s=lambda: 0.0, free_bytes=lambda: 5 << 20,
+        )  # fmt: skip
+        asyncio.run(keeper.look())
+        clerk.close()
+        (event,) = ledger.events()
+
+    assert ("the archive has come to row 40 only" in event.text) is said
+    assert kept == [(90, archived)]
 
 
 def test_first_symbols_are_symbols_of_their_feeds():
