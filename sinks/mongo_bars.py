@@ -38,6 +38,7 @@ _BULK: Final = 2_000
 """Operations in one message: a small part of a time-out even for a slow server."""
 
 _TRIES: Final = 10
+_DUPLICATE: Final = 11000
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -271,20 +272,25 @@ class MongoBars:
         inserted = updated = 0
         while bulk := list(islice(operations, _BULK)):
             for attempt in range(_TRIES):
-                try:
-                    done = self._database.bars.bulk_write(bulk, ordered=False)
-                except BulkWriteError as error:
-                    # Two upserts of one new key at a time: the one that came second finds the other's document now.
-                    failed = error.details.get("writeErrors", [])
-                    if attempt + 1 < _TRIES and failed and all(one.get("code") == 11000 for one in failed):
-                        inserted += int(error.details.get("nUpserted", 0))
-                        updated += int(error.details.get("nModified", 0))
-                        continue
-                    raise
-                inserted += done.upserted_count
-                updated += done.modified_count
-                break
+                done = self._update(bulk)
+                inserted += len(done.get("upserted", ()))
+                updated += int(done["nModified"])
+                failed = done.get("writeErrors", [])
+                if not failed and not done.get("writeConcernError"):
+                    break
+                # Two upserts of one new key at a time: the one that came second finds the other's document now.
+                raced = failed and all(one.get("code") == _DUPLICATE for one in failed)
+                if attempt + 1 == _TRIES or not raced:
+                    concern = done.get("writeConcernError")
+                    raise BulkWriteError({**done, "writeConcernErrors": [concern] if concern else []})
         return inserted, updated
+
+    def _update(self, operations: list[dict[str, Any]]) -> dict[str, Any]:
+        """What the server says of some upserts, in no order, on its disk when it answers."""
+        concern = self._database.bars.write_concern.document
+        return self._database.command(
+            {"update": "bars", "updates": operations, "ordered": False, "writeConcern": concern}
+        )
 
     @contextmanager
     def _writing(self, writer: str) -> Iterator[None]:

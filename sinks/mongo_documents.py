@@ -8,12 +8,12 @@ first.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
 from bson.datetime_ms import DatetimeMS
 from numpy.typing import NDArray
-from pymongo import UpdateOne
 
 from market.bars import BAR, BarState
 from market.intervals import NAMES, Interval
@@ -34,8 +34,8 @@ def upserts(
     symbols: Sequence[Symbol],
     sources: Sequence[str],
     known: NDArray[np.int64],
-) -> Iterator[UpdateOne]:
-    """One operation a bar.
+) -> Iterator[dict[str, Any]]:
+    """One operation a bar, as the server's `update` command takes it: half the work of the driver's own objects.
 
     Args:
         rows: `BAR` records.
@@ -47,8 +47,8 @@ def upserts(
     columns = zip(
         rows["stream"].tolist(),
         rows["interval"].tolist(),
-        (rows["start"] // MILLISECOND_NS).tolist(),
-        (rows["end"] // MILLISECOND_NS).tolist(),
+        _dates(rows["start"]),
+        _dates(rows["end"]),
         versions.tolist(),
         rows["updated_at"].tolist(),
         rows["open"].tolist(),
@@ -90,7 +90,7 @@ def upserts(
                     "state": _STATES[state],
                     "revision": revision,
                     "source": sources[stream],
-                    "end": DatetimeMS(end),
+                    "end": end,
                     "open": open_,
                     "high": high,
                     "low": low,
@@ -103,8 +103,14 @@ def upserts(
         }
         if first != NEVER:
             update["$min"] = {"known": first}
-        key = {"exchange": exchange, "symbol": ticker, "interval": NAMES[interval], "start": DatetimeMS(start)}
-        yield UpdateOne(key, update, upsert=True)
+        key = {"exchange": exchange, "symbol": ticker, "interval": NAMES[interval], "start": start}
+        yield {"q": key, "u": update, "upsert": True}
+
+
+def _dates(times_ns: NDArray[np.int64]) -> list[datetime]:
+    """MongoDB's dates of whole milliseconds, made without a step of Python for each."""
+    found: list[datetime] = times_ns.astype("datetime64[ns]").astype("datetime64[ms]").tolist()
+    return found
 
 
 def moment(time_ns: int) -> DatetimeMS:
