@@ -123,7 +123,7 @@ class Flows(BaseModel):
     port: int = Field(default=4200, ge=1, le=65_535)
     """Of the server and its UI, on 127.0.0.1."""
     at_once: int = Field(default=2, ge=1, le=16)
-    """Flow runs that fetch at a time; each is a process of about 150 MB. Two more may keep the desk whole beside them."""
+    """Flow runs that fetch at a time, each a process of about 150 MB; two more may keep the desk whole beside them."""
 
 
 class Settings(BaseSettings):
