@@ -1,6 +1,7 @@
 """What a provider of corporate actions promises, and which ones there are."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from importlib import import_module
 from typing import Any, Final, Protocol
@@ -18,6 +19,8 @@ ACTIONS_PROVIDERS: Final = {
     "yfinance": "sources.history.yfinance_actions:YFinanceActions",
 }
 """Where the class of each is, by the provider's name. The simulated exchange has none: nothing there splits or pays."""
+
+_CURRENCY: Final = re.compile("[A-Za-z]{3}")
 
 
 class ActionsProvider(Protocol):
@@ -100,6 +103,24 @@ def read_actions(name: str, raw: Any, read: Callable[[Any], Action | None]) -> l
             )
             raise BadAnswer(msg) from error
     return [action for action in found if action is not None]
+
+
+def currency_of(item: Mapping[str, Any]) -> str:
+    """The currency of a row, by ISO 4217; empty where none is named.
+
+    Raises:
+        ValueError: It is no code of three letters.
+
+    >>> currency_of({"currency": "usd"}), currency_of({})
+    ('USD', '')
+    """
+    told = item.get("currency")
+    if told is None or told == "":
+        return ""
+    if not isinstance(told, str) or not _CURRENCY.fullmatch(told):
+        msg = f"{told!r} is no currency"
+        raise ValueError(msg)
+    return told.upper()
 
 
 def one_a_day(actions: Iterable[Action]) -> Sequence[Action]:

@@ -118,14 +118,14 @@ class AlpacaHistory:
             rows = settled(request, rows, answer.now_ns)
             yield pages.page(rows, answer.now_ns, bad)
             oldest = min((row.start for row in rows), default=oldest)
-            token = answer.value.get("next_page_token")
+            token = next_token(answer)
             if pages.done or not token:
                 break
             if token != params.get("page_token"):
                 progress.made()
             elif progress.ends(empty=False):
                 break
-            params["page_token"] = str(token)
+            params["page_token"] = token
         if request.start < FIRST_NS and request.count is None and oldest < FIRST_NS + _NEAR_NS:
             msg = (
                 f"alpaca's history begins on {moment_text(FIRST_NS)[:10]}: there is nothing older of {request.symbol}; "
@@ -164,6 +164,11 @@ def alpaca_caller(means: Means, key: str | None, secret: str | None, url: str | 
         hidden=(key or "", secret or ""),
         keyed=True,
     )
+
+
+def next_token(answer: Answer) -> str:
+    """What the next page is asked for with, empty after the last one."""
+    return str(answer.value.get("next_page_token") or "")
 
 
 def _judge(answer: Answer, now_ns: int) -> ProviderError | Busy | None:

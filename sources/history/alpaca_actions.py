@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from market.actions import Action, dividend, split
 from market.symbols import Symbol
-from sources.history.actions import one_a_day, read_actions
-from sources.history.alpaca import alpaca_caller
+from sources.history.actions import currency_of, one_a_day, read_actions
+from sources.history.alpaca import alpaca_caller, next_token
 from sources.history.http_caller import Answer
 from sources.history.provider import BadAnswer, Means
 from sources.history.request import Progress
@@ -59,7 +59,7 @@ class AlpacaActions:
         day = date.fromisoformat(item["ex_date"])
         if kind == "cash_dividend":
             amount = float(item["rate"])
-            return dividend(symbol, day, amount, item.get("currency") or "", self.name) if amount else None
+            return dividend(symbol, day, amount, currency_of(item), self.name) if amount else None
         if kind == "stock_dividend":
             return split(symbol, day, 1.0 + float(item["rate"]), self.name)
         return split(symbol, day, float(item["new_rate"]) / float(item["old_rate"]), self.name)
@@ -81,15 +81,23 @@ class AlpacaActions:
             groups = _groups(answer)
             for kind, rows in held.items():
                 # A kind is written in the plural here, and in the singular where it is asked for.
-                rows |= {repr(row): row for row in groups.get(f"{kind}s") or []}
-            token = answer.value.get("next_page_token")
+                rows |= {repr(row): row for row in _listed(groups.get(f"{kind}s"))}
+            token = next_token(answer)
             if not token:
                 return {kind: list(rows.values()) for kind, rows in held.items()}
             if token != params.get("page_token"):
                 progress.made()
             else:
                 progress.ends(empty=False)
-            params["page_token"] = str(token)
+            params["page_token"] = token
+
+
+def _listed(rows: Any) -> list[Any]:
+    """The rows of a kind, which is left out where there are none."""
+    if rows is None or isinstance(rows, list):
+        return rows or []
+    msg = f"alpaca answers with {shown(rows)} where actions are expected; try later, or name another provider"
+    raise BadAnswer(msg)
 
 
 def _groups(answer: Answer) -> dict[str, Any]:

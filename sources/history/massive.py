@@ -154,28 +154,40 @@ def massive_caller(means: Means, key: str | None, url: str | None) -> HttpCaller
     )
 
 
-def massive_results(answer: Answer) -> Any:
+def massive_results(answer: Answer) -> list[Any]:
     """Rows of an answer, which are left out where there are none.
 
     Raises:
         BadAnswer: It is of another form, or says that its prices are adjusted.
     """
     value = answer.value
-    if not isinstance(value, dict) or value.get("status") not in {"OK", "DELAYED"}:
+    if not isinstance(value, dict) or str(value.get("status")) not in {"OK", "DELAYED"}:
         msg = f"massive answers with {shown(value)} where results are expected; try later, or name another provider"
         raise BadAnswer(msg)
     if value.get("adjusted"):
         msg = "massive gives adjusted prices though raw ones were asked for; none is kept: name another provider"
         raise BadAnswer(msg)
-    return value.get("results") or []
+    results = value.get("results") or []
+    if not isinstance(results, list):
+        msg = f"massive answers with {shown(results)} where results are expected; try later, or name another provider"
+        raise BadAnswer(msg)
+    return results
 
 
 def next_page(answer: Answer) -> tuple[str, dict[str, str | int]] | None:
-    """Path and query of the next page; at our own address, whatever host it names."""
+    """Path and query of the next page; at our own address, whatever host it names.
+
+    Raises:
+        BadAnswer: It is no address.
+    """
     told = answer.value.get("next_url")
     if not isinstance(told, str) or not told:
         return None
     parts = urlsplit(told)
+    if not parts.path.startswith("/"):
+        # Put behind our address it would be another one.
+        msg = f"massive names {shown(told)} as its next page; try later, or name another provider"
+        raise BadAnswer(msg)
     return parts.path, {name: value for name, value in parse_qsl(parts.query) if name.lower() != "apikey"}
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from market.actions import Action, dividend, split
 from market.symbols import Symbol
-from sources.history.actions import one_a_day, read_actions
+from sources.history.actions import currency_of, one_a_day, read_actions
 from sources.history.massive import massive_caller, massive_results, next_page
 from sources.history.provider import Means
 from sources.history.request import Progress
@@ -46,7 +46,7 @@ class MassiveActions:
 
         def read_dividend(item: Any) -> Action | None:
             amount, day = float(item["cash_amount"]), date.fromisoformat(item["ex_dividend_date"])
-            return dividend(symbol, day, amount, item.get("currency") or "", self.name) if amount else None
+            return dividend(symbol, day, amount, currency_of(item), self.name) if amount else None
 
         found = []
         for what, field, read in (

@@ -282,7 +282,7 @@ class ChartSession:
     def _resolved(self, params: list[Any]) -> None:
         """What the volume counts: `tick` counts quotes, `quote` the other currency, and neither is base units."""
         told = params[2].get("volume_type") if len(params) > 2 and isinstance(params[2], dict) else None
-        self._volume = told not in {"tick", "quote"}
+        self._volume = str(told) not in {"tick", "quote"}
 
     def _bars(self, params: list[Any], payload: str, found: Series) -> None:
         """Rows of our series; those of one before it, which may still be on their way, are not ours."""

@@ -24,6 +24,7 @@ from sources.history.provider import BadAnswer, KeyRefused, NoKey, NotOffered, Q
 NEW_YORK = ZoneInfo("America/New_York")
 MS = 10**6
 S = 10**9
+DAY = 86_400 * S
 AAPL = Symbol("NASDAQ", "AAPL")
 
 
@@ -170,6 +171,33 @@ def test_a_count_of_a_thinly_traded_share_looks_further_back():
 
     assert starts == held
     assert len(server.calls) <= 8
+
+
+@pytest.mark.parametrize("told", ["evil.example/x", "https:evil", "@evil.example/"])
+def test_a_next_page_that_is_no_address_is_not_asked_for(told):
+    """Behind our own address it would make another host's, and our key would go there."""
+    body = {"status": "OK", "adjusted": False, "results": [], "next_url": told}
+    with HistoryServer(lambda _: body) as server:
+        pages = MassiveHistory(Desk().means, key="MS-key", url=server.url).fetch(AAPL, Interval.D1, start=NOW - 9 * DAY)
+        with pytest.raises(BadAnswer, match="as its next page"):
+            list(pages)
+
+    assert len(server.calls) == 1
+
+
+def test_the_next_page_is_asked_for_at_our_own_address():
+    """Whatever host the answer names: the key goes to the one that was set."""
+    calls = []
+
+    def respond(asked):
+        calls.append(asked)
+        more = {} if len(calls) > 1 else {"next_url": "https://evil.example/v2/aggs/more?cursor=7&apiKey=x"}
+        return {"status": "OK", "adjusted": False, "results": [], **more}
+
+    with HistoryServer(respond) as server:
+        list(MassiveHistory(Desk().means, key="MS-key", url=server.url).fetch(AAPL, Interval.D1, start=NOW - 9 * DAY))
+
+    assert (calls[1].path, calls[1].params) == ("/v2/aggs/more", {"cursor": "7"})
 
 
 def test_without_a_key_it_is_not_made():
