@@ -156,13 +156,15 @@ def existing_desk(data_dir: Path | None, config: Path | None) -> "Settings":
     return found
 
 
-def deliver(records: Records, form: Format | None, as_json: bool, output: Path | None) -> int:
+def deliver(records: Records, form: Format | None, as_json: bool, output: Path | None) -> None:
     """Write a read command's result as its options say.
+
+    It returns nothing, since what a command returns is its exit code, and the number of rows is none.
 
     Raises:
         click.UsageError: The options contradict each other.
     """
-    return write(records, chosen(form, as_json, output), output)
+    write(records, chosen(form, as_json, output), output)
 
 
 def chosen(form: Format | None, as_json: bool, output: Path | None) -> Format:

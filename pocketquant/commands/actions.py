@@ -50,7 +50,8 @@ def list_(symbol: Symbol | None, *, form: Format | None, as_json: bool, output: 
             ]
     whose = f" of {symbol}" if symbol else ""
     empty = f"no splits or dividends{whose} are stored: `pq actions fetch {symbol or 'NASDAQ:AAPL'}` asks for them"
-    return options.deliver(Records(COLUMNS, rows, empty=empty), form, as_json, output)
+    options.deliver(Records(COLUMNS, rows, empty=empty), form, as_json, output)
+    return 0
 
 
 @actions.command(epilog=options.example("pq actions fetch NASDAQ:AAPL NYSE:IBM", "pq actions fetch --all"))

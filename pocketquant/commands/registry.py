@@ -195,7 +195,7 @@ def show(symbol: Symbol, *, form: Format | None, as_json: bool, output: Path | N
         *symbol, one.name, one.description, asset_class(symbol, held), calendar_name(symbol), one.tick_size, live,
         history, " ".join(lists), one.added_at or None,
     )  # fmt: skip
-    code = options.deliver(Records(CARD, [row]), form, as_json, output)
+    options.deliver(Records(CARD, [row]), form, as_json, output)
     store = open_bars(settings)
     if store is not None and options.chosen(form, as_json, output) == "table" and output is None:
         with closing(store):
@@ -203,7 +203,7 @@ def show(symbol: Symbol, *, form: Format | None, as_json: bool, output: Path | N
         rows = [(str(each.interval), each.bars, each.first, each.last) for each in series]
         columns: dict[str, Kind] = {"interval": "text", "bars": "int", "first": "time", "last": "time"}
         options.deliver(Records(columns, rows, empty=f"no bars of {symbol} yet"), form, as_json, output)
-    return code
+    return 0
 
 
 @symbols.command(
@@ -271,7 +271,8 @@ def search(
         found += [one for one in _online(settings, words) if one.symbol not in {other.symbol for other in found}]
     rows = [(*one.symbol, one.name, one.description, one.asset_class, one.where) for one in found[:limit]]
     hint = "" if online else "; --online asks TradingView"
-    return options.deliver(Records(FOUND, rows, empty=f"no symbol matches {words!r}{hint}"), form, as_json, output)
+    options.deliver(Records(FOUND, rows, empty=f"no symbol matches {words!r}{hint}"), form, as_json, output)
+    return 0
 
 
 @symbols.command("import", epilog=options.example("pq symbols import nasdaq100.csv --universe nasdaq100"))
@@ -322,7 +323,8 @@ def universes(*, drop: str | None, form: Format | None, as_json: bool, output: P
             raise click.UsageError(msg)
         rows = book.universes()
     empty = "no lists yet: `pq symbols import FILE --universe NAME` makes one"
-    return options.deliver(Records(UNIVERSES, rows, empty=empty), form, as_json, output)
+    options.deliver(Records(UNIVERSES, rows, empty=empty), form, as_json, output)
+    return 0
 
 
 def _list(universe: str | None, form: Format | None, as_json: bool, output: Path | None, **desk: Any) -> int:
@@ -358,7 +360,8 @@ def _list(universe: str | None, form: Format | None, as_json: bool, output: Path
     if universe is not None:
         rows = [row for row in rows if row[-1]]
     empty = "no symbols yet: `pq subscribe KRAKEN:BTCUSD`, `pq symbols add NASDAQ:AAPL`, or `pq up`"
-    return options.deliver(Records(COLUMNS, sorted(rows, key=_by_symbol), empty=empty), form, as_json, output)
+    options.deliver(Records(COLUMNS, sorted(rows, key=_by_symbol), empty=empty), form, as_json, output)
+    return 0
 
 
 def _row(

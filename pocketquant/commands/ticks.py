@@ -7,7 +7,7 @@ import click
 
 from market.symbols import Symbol
 from pocketquant import options
-from pocketquant.output import Format, Records, note
+from pocketquant.output import Format, Records, note, write
 
 if TYPE_CHECKING:
     from market.journal_rows import CorruptRow
@@ -39,7 +39,7 @@ def ticks(
     """Ticks of a symbol as journaled, in the order in which they came."""
     from pocketquant.reading import TICK_KINDS, newest_ticks, nothing_for, read_ticks
 
-    options.chosen(form, as_json, output)
+    picked = options.chosen(form, as_json, output)
     options.check_span(start, end)
     settings = options.existing_desk(**desk)
     damaged: list[CorruptRow] = []
@@ -47,7 +47,7 @@ def ticks(
         rows = read_ticks(settings, symbol, start, end, damaged)
     else:
         rows = iter(newest_ticks(settings, symbol, start, end, limit, damaged))
-    if options.deliver(Records(TICK_KINDS, rows), form, as_json, output) == 0:
+    if write(Records(TICK_KINDS, rows), picked, output) == 0:
         note(nothing_for(settings, symbol, "ticks"))
     for fault in damaged:
         note(f"skipped: {fault}")

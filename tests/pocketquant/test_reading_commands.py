@@ -20,6 +20,7 @@ from market.intervals import MINUTE_NS, NAMES
 from market.symbols import Symbol
 from sinks.actions_book import ActionsBook
 from sinks.ledger import Ledger, Reject
+from sinks.registry_book import Instrument, RegistryBook
 
 BTC = Symbol("SIM", "BTCUSD")
 NOON = 1_767_355_200 * 10**9
@@ -328,3 +329,23 @@ def test_an_export_of_nothing_leaves_no_older_answer_in_its_place(pq, desk, tmp_
 
 def test_the_thirteen_intervals_are_all_answered(pq, desk):
     assert [pq("bars", "SIM:BTCUSD", name, "--json", "--data-dir", desk).code for name in NAMES] == [0] * 13
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "symbols", "symbols list", "symbols show SIM:BTCUSD", "symbols search btc", "symbols universes", "actions list",
+        "backup", "backups", "backups --check", "drill", "bars SIM:BTCUSD 1m", "ticks SIM:BTCUSD", "status",
+        "coverage", "providers", "quota",
+    ],
+)  # fmt: skip
+def test_a_command_that_found_something_is_done_with_exit_0(pq, desk, folders, words):
+    """However many rows it shows: their number is not its exit code."""
+    with RegistryBook(folders.history) as book:
+        book.set_universe("two", [Instrument(BTC), Instrument(Symbol("SIM", "ETHUSD"))])
+    with ActionsBook(folders.history) as actions:
+        actions.note([split(Symbol("NASDAQ", "AAPL"), dt.date(2020, 8, 31), 4.0, "file")], 1)
+    if words in {"backups", "backups --check", "drill"}:
+        assert pq("backup", "--data-dir", desk).code == 0
+    answer = pq(*words.split(), "--data-dir", desk)
+    assert (answer.code, answer.out != "") == (0, True)
