@@ -55,7 +55,7 @@ class TestMassiveActions(ActionsContract):
         place = int(params.get("cursor", 0))
         told = {"status": "OK", "request_id": "x", "results": rows[place : place + 2]}
         if place + 2 < len(rows):
-            told["next_url"] = f"https://api.massive.com{asked.path}?{urlencode({**params, 'cursor': place + 2})}"
+            told["next_url"] = f"https://elsewhere.example{asked.path}?{urlencode({**params, 'cursor': place + 2})}"
         return told
 
 

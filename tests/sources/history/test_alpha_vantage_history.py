@@ -188,15 +188,15 @@ def test_a_month_that_it_does_not_know_is_the_end_after_others():
 
 PREMIUM = (
     "Thank you for using Alpha Vantage! This is a premium endpoint. You may subscribe to any of the premium plans at "
-    "https://www.alphavantage.co/premium/ to instantly unlock all premium endpoints"
+    "https://elsewhere.example/premium/ to instantly unlock all premium endpoints"
 )
 PER_DAY = (
     "We have detected your API key as AVKEY and our standard API rate limit is 25 requests per day. Please subscribe "
-    "to any of the premium plans at https://www.alphavantage.co/premium/ to instantly remove all daily rate limits."
+    "to any of the premium plans at https://elsewhere.example/premium/ to instantly remove all daily rate limits."
 )
 PER_SECOND = (
     "Thank you for using Alpha Vantage! Please consider spreading out your free API requests more sparingly (1 request "
-    "per second). You may subscribe to any of the premium plans at https://www.alphavantage.co/premium/ to lift the "
+    "per second). You may subscribe to any of the premium plans at https://elsewhere.example/premium/ to lift the "
     "free key rate limit (25 requests per day), raise the per-second burst limit, and instantly unlock all "
     "premium endpoints"
 )

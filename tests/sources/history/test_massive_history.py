@@ -91,7 +91,7 @@ class TestMassive(DelayedContract):
             else:
                 edge = max(starts, default=question.first - 1) + (1 if question.interval.intraday else 12 * 3600 * S)
             query = {**self.asked.params, "cursor": f"{edge}:{rest}", "apiKey": "must not be sent twice"}
-            told["next_url"] = f"https://api.massive.com{self.asked.path}?{urlencode(query)}"
+            told["next_url"] = f"https://elsewhere.example{self.asked.path}?{urlencode(query)}"
         return told
 
     def unknown_symbol(self):

@@ -13,6 +13,7 @@ from market.sessions import bounds
 from market.symbols import parse_symbol
 from sources.history.provider import BadAnswer, KeyRefused, Means, NotOffered, ProviderAway, QuotaSpent
 from sources.history.tradingview import MAX_BARS, TradingViewHistory
+from sources.history.tradingview_chart import ORIGIN
 
 S = 1_000_000_000
 AAPL, BTC, EUR = (parse_symbol(name) for name in ("NASDAQ:AAPL", "BITSTAMP:BTCUSD", "FX:EURUSD"))
@@ -105,7 +106,7 @@ def test_the_session_is_opened_as_recorded_clients_do(given):
         fetched(provider, BTC, Interval.M1, count=10)
         provider.close()
 
-    assert server.headers[0]["Origin"] == "https://www.tradingview.com"
+    assert server.headers[0]["Origin"] == ORIGIN
     assert server.headers[0]["User-Agent"].startswith("Mozilla/5.0")
     assert server.calls == [
         ("set_auth_token", ["unauthorized_user_token"]),
@@ -559,5 +560,5 @@ def test_a_token_goes_to_the_paid_host_and_into_the_session(given):
         provider.close()
 
     assert server.calls[0] == ("set_auth_token", ["secret-token"])
-    assert TradingViewHistory(given.means, key="x")._session._url.startswith("wss://prodata.tradingview.com/")
-    assert TradingViewHistory(given.means)._session._url.startswith("wss://data.tradingview.com/")
+    assert TradingViewHistory(given.means, key="x")._session._url.startswith("wss://prodata.")
+    assert TradingViewHistory(given.means)._session._url.startswith("wss://data.")

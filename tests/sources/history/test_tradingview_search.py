@@ -6,6 +6,7 @@ from servers.history_http import HistoryServer, Reply
 
 from market.symbols import Symbol
 from sources.history.provider import BadAnswer, KeyRefused, QuotaSpent
+from sources.history.tradingview_chart import ORIGIN
 from sources.history.tradingview_search import FoundSymbol, search
 
 APPLE = {
@@ -42,7 +43,7 @@ def test_symbols_come_by_our_names_best_first():
         FoundSymbol(Symbol("CME_MINI", "ESZ2026"), "E-mini S&P 500", "future", ""),
     ]
     assert calls[0].path == "/symbol_search/v3/"
-    assert calls[0].headers["Origin"] == "https://www.tradingview.com"
+    assert calls[0].headers["Origin"] == ORIGIN
     assert calls[0].params == {
         "text": "apple", "exchange": "", "search_type": "undefined", "start": "0", "hl": "0", "lang": "en",
         "domain": "production",
