@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from history.heal_above import Ground, make_above
 from history.heal_gaps import Portion, SymbolHealer
 from history.heal_spans import session_minutes, whole_minutes
-from history.live_edge import live_edge
+from history.live_edge import followed_since, live_edge
 from history.partial_bars import note_partial_bars
 from history.side_by_side import side_by_side
 from history.trade_proof import JournaledTrades
@@ -235,7 +235,7 @@ class _Healer:
         if not due:
             return
         edge = live_edge(desk) - int(desk.settings.grace_s * 1e9) - SETTLE_NS
-        followed, notes, lacking = _followed(desk), self._book.gap_notes(), self._book.lacking()
+        followed, notes, lacking = followed_since(desk), self._book.gap_notes(), self._book.lacking()
 
         def one(symbol: Symbol) -> None:
             if self._stop.is_set():
@@ -266,14 +266,3 @@ class _Healer:
 def _has_grown(gap: Gap, note: GapNote | None) -> bool:
     """Whether a gap that was settled has an end that is later than it was then."""
     return note is not None and gap.end is not None and note.upto < gap.end
-
-
-def _followed(desk: "HistoryDesk") -> dict[Symbol, int]:
-    """Since when each symbol has been followed without a break, ns."""
-    since: dict[Symbol, int] = {}
-    active: set[Symbol] = set()
-    for one in desk.ledger.subscriptions(active=None):
-        since[one.symbol] = max(since.get(one.symbol, 0), one.since)
-        if one.active:
-            active.add(one.symbol)
-    return {symbol: moment for symbol, moment in since.items() if symbol in active}

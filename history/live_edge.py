@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 from market.journal_rows import RowKind
+from market.symbols import Symbol
 from sources.journal import JournalReader
 
 if TYPE_CHECKING:
@@ -35,3 +36,33 @@ def live_edge(desk: "HistoryDesk") -> int:
                     return min(now, row.clock)
             consumed = rows[-1].seq
     return now
+
+
+def journal_end(desk: "HistoryDesk") -> int:
+    """Clock of the newest live row, ns: nothing is known live of the time after it; 0 without any.
+
+    Raises:
+        DeskError: The journal cannot be read.
+    """
+    with JournalReader(desk.folders.journal, lambda _: None) as reader:
+        first, after = reader.first_seq(), reader.last_seq() - _ROWS
+        while first:
+            rows = reader.read(max(after, first - 1), max_rows=_ROWS)
+            clocks = [row.clock for row in rows if row.domain == _LIVE and row.kind != RowKind.QUOTES]
+            if clocks:
+                return max(clocks)
+            if after < first:
+                break
+            after -= _ROWS
+    return 0
+
+
+def followed_since(desk: "HistoryDesk") -> dict[Symbol, int]:
+    """Since when each symbol that is followed has been so without a break, ns."""
+    since: dict[Symbol, int] = {}
+    active: set[Symbol] = set()
+    for one in desk.ledger.subscriptions(active=None):
+        since[one.symbol] = max(since.get(one.symbol, 0), one.since)
+        if one.active:
+            active.add(one.symbol)
+    return {symbol: moment for symbol, moment in since.items() if symbol in active}

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from history.books import in_words
 from history.heal_fill import Filled, of_bars
-from history.live_edge import LIVE_WRITER
+from history.live_edge import LIVE_WRITER, followed_since, journal_end, live_edge
 from history.live_log import Series, live_bars, live_symbols
 from history.side_by_side import side_by_side
 from history.storing import store_patiently
@@ -28,7 +28,7 @@ from market.sessions import Calendar, calendar_for
 from market.slots import bounds_of, slots
 from market.streams import FeedKind, Stream
 from market.symbols import Symbol
-from market.ticks import NEVER
+from market.ticks import ALWAYS, NEVER
 from operators.rollup import nests, roll_up
 from sinks.truth_book import Truth, TruthBook
 
@@ -107,10 +107,11 @@ def reconcile(
         seq, _ = desk.store.head(LIVE_WRITER)
         book.mark_log(desk.now_ns(), seq)
         wanted = live_symbols(desk.store, start, end, after) if symbols is None else sorted(set(symbols))
+        followed, sure = followed_since(desk), min(live_edge(desk), journal_end(desk))
         for first in range(0, len(wanted), TOGETHER):
             some = wanted[first : first + TOGETHER]
             live = live_bars(desk.store, start, end, after=after, symbols=frozenset(some))
-            work = _Work(desk, book, live, start, end, provider, say, told, stopped)
+            work = _Work(desk, book, live, followed, sure, start, end, provider, say, told, stopped)
             done += side_by_side(some, work.reconcile, AT_ONCE, stopped)
     return done
 
@@ -122,6 +123,9 @@ class _Work:
     desk: "HistoryDesk"
     book: TruthBook
     live: Mapping[Series, NDArray[np.void]]
+    followed: Mapping[Symbol, int]
+    sure: int
+    """ns; of what came later nothing is known live, since the desk has stopped or not come that far."""
     start: int
     end: int
     provider: str | None
@@ -143,20 +147,21 @@ class _Work:
 
     def _reconcile(self, symbol: Symbol) -> Reconciled:
         calendar = calendar_for(symbol)
-        since = self._since(calendar)
+        begin = self._since(calendar)
         upto = min(self.end, self.desk.now_ns())
         official: dict[Interval, Filled] = {}
-        minutes = of_bars(self.desk, symbol, since, upto, upto, provider=self.provider, say=self.say)
+        minutes = of_bars(self.desk, symbol, begin, upto, upto, provider=self.provider, say=self.say)
         official[Interval.M1] = minutes
         for interval in INTERVALS[1:]:
             if interval.intraday:
-                official[interval] = _rolled_up(minutes, interval, calendar, since)
+                official[interval] = _rolled_up(minutes, interval, calendar, begin)
             elif len(ended := self._ended(calendar, interval)):
                 first, last = int(ended[0, 0]), int(ended[-1, 1])
                 official[interval] = of_bars(
                     self.desk, symbol, first, last, last, interval, provider=self.provider, say=self.say
                 )
-        doubtful = self._doubtful(symbol)
+        since = self._followed_since(symbol)
+        doubtful = self._doubtful(symbol, since)
         truths, stored = [], 0
         for interval, filled in official.items():
             theirs = filled.rows
@@ -164,6 +169,8 @@ class _Work:
             stored += self._store(symbol, theirs, filled.sources)
             mine = self.live.get((symbol, interval), np.empty(0, BAR))
             mine = mine[_known(filled, mine)]
+            # What ended before the desk followed the symbol is stored, and is no bar that it missed.
+            theirs = theirs[theirs["end"] > since]
             if not len(mine) and not len(theirs):
                 continue
             result = score(mine, theirs, doubtful, keep=NAMED)
@@ -195,11 +202,16 @@ class _Work:
         found = slots(calendar, interval, self.start - 40 * DAY_NS, self.end)
         return found[(found[:, 1] > self.start) & (found[:, 1] <= self.end)]
 
-    def _doubtful(self, symbol: Symbol) -> NDArray[np.int64]:
-        """Spans of which the ledger says that ticks may lack."""
+    def _followed_since(self, symbol: Symbol) -> int:
+        """From when on live bars are to be expected, ns; for one that is not followed any more, from its first."""
+        first = min((int(rows["start"][0]) for (of, _), rows in self.live.items() if of == symbol), default=NEVER)
+        return self.followed.get(symbol, first)
+
+    def _doubtful(self, symbol: Symbol, since: int) -> NDArray[np.int64]:
+        """Spans in which ticks may lack by the desk's own word: gaps, and the time before and after it was there."""
         spans = [(gap.start, NEVER if gap.end is None else gap.end) for gap in self.desk.ledger.gaps(symbol)]
         near = [span for span in spans if span[0] < self.end and span[1] > self.start - 40 * DAY_NS]
-        return np.array(near, np.int64).reshape(-1, 2)
+        return np.array([(ALWAYS, since), (self.sure, NEVER), *near], np.int64)
 
     def _store(self, symbol: Symbol, rows: NDArray[np.void], sources: Sequence[str]) -> int:
         """Write official bars; how many changed the store."""

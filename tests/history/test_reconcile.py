@@ -9,10 +9,13 @@ from history.reconcile import reconcile, yesterday
 from market.bars import BarBatch, BarState
 from market.errors import DeskError
 from market.intervals import INTERVALS, MINUTE_NS, Interval
+from market.journal_rows import RowKind
 from market.sessions import calendar, calendar_for
 from market.streams import FeedKind, Stream
 from market.symbols import Symbol
+from market.ticks import MARK, MarkKind
 from operators.rollup import roll_up
+from sinks.journal import JournalWriter
 from sinks.truth_book import TruthBook
 from sources.history.provider import NotOffered, ProviderAway
 
@@ -30,7 +33,14 @@ def live_rows(minutes, sessions=CLOCK, state=BarState.CLOSED):
     return rows[np.argsort(rows["end"], kind="stable")]
 
 
-def write(desk, rows, symbol=BTC, feed="sim"):
+def write(desk, rows, symbol=BTC, feed="sim", since=None):
+    """As a desk that has followed the symbol for long and still runs."""
+    if not feed.startswith("file:"):
+        desk.ledger.subscribe(symbol, feed, since or int(rows["start"][0]))
+    with JournalWriter(desk.folders.journal, desk.now_ns) as journal:
+        mark = np.zeros(1, MARK)
+        mark["time"], mark["kind"], mark["stream"] = desk.now_ns(), MarkKind.CLOCK, 0xFFFF
+        desk.ledger.move("bars", journal.append(RowKind.MARKS, 0, mark))
     batch = BarBatch(rows, (Stream(0, feed, symbol, FeedKind.TRADES, 0),))
     desk.store.upsert(batch, writer="bars", own_revisions=True)
 
@@ -112,6 +122,35 @@ def test_an_outage_explains_what_is_missing(desk, day, truth):
     assert (minute.missing, minute.differing, minute.explained) == (int(lost.sum()), 0, int(lost.sum()))
     assert (hour.differing, hour.explained, hour.equal) == (1, 1, 23)
     assert len(desk.store.read(BTC, Interval.M1, start, end)) == int(lost.sum())
+
+
+def test_what_ended_before_the_symbol_was_followed_was_not_missed(desk, day, truth):
+    """Subscribed at 10:07:20: the venue's bars before are stored; those across that moment are explained."""
+    since = day + 607 * MINUTE_NS + 20 * 10**9
+    write(desk, live_rows(truth[truth["start"] > since]), since=since)
+    seat(desk, simulated=Script(bars=truth))
+    (found,) = reconcile(desk)
+
+    minute, hour = (by_interval(found)[interval] for interval in (Interval.M1, Interval.H1))
+    assert (minute.missing, minute.bars - minute.equal - minute.explained) == (minute.explained, 0)
+    assert minute.missing <= 1
+    assert (hour.bars, hour.equal, hour.differing, hour.explained) == (14, 13, 1, 1)
+    before = truth[(truth["start"] >= day) & (truth["end"] <= since)]
+    assert len(desk.store.read(BTC, Interval.M1, day, since // MINUTE_NS * MINUTE_NS)) == len(before)
+
+
+def test_what_the_desk_was_not_there_for_is_explained(desk, clock, day, truth):
+    """It stopped at 18:00, and nothing in the ledger says so before it starts again."""
+    stopped = day + 1080 * MINUTE_NS
+    now, clock.now_ns = clock.now_ns, stopped
+    write(desk, live_rows(truth[truth["end"] <= stopped]))
+    clock.now_ns = now
+    seat(desk, simulated=Script(bars=truth))
+    (found,) = reconcile(desk)
+
+    minute = by_interval(found)[Interval.M1]
+    assert minute.missing > 300
+    assert (minute.explained, minute.differing) == (minute.missing, 0)
 
 
 def test_one_symbols_trouble_stops_no_other(desk, day, truth):
