@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from sinks.bar_store import BarStore
 
+WITHOUT_ACTIONS: Final = ("crypto", "fx")
+"""Classes that pay nothing and are never split: raw is adjusted, and no provider needs to be asked."""
 _DAY_NS: Final = 86_400 * 10**9
 _STALE_NS: Final = 10 * _DAY_NS
 """A close older than this says nothing of a dividend's worth; the longest closing of an exchange is shorter."""
@@ -74,13 +76,21 @@ def acted_within(history: Path, symbol: Symbol, start: int, end: int) -> bool:
 
 
 def _actions(history: Path, symbol: Symbol) -> list[Action]:
-    from sinks.actions_book import ActionsBook
+    from history.registry import asset_class
 
+    held = None
     if history.is_file():
+        from sinks.actions_book import ActionsBook
+        from sinks.registry_book import RegistryBook
+
         with ActionsBook(history) as book:
             found, asked = book.actions(symbol), book.asked()
         if found or symbol in asked:
             return found
+        with RegistryBook(history) as registry:
+            held = registry.get(symbol)
+    if asset_class(symbol, held) in WITHOUT_ACTIONS:
+        return []
     msg = (
         f"splits and dividends of {symbol} were never fetched, so its prices can be read as they traded only; "
         f"`pq actions fetch {symbol}` or `pq actions import FILE` brings them"

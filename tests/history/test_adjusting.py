@@ -15,6 +15,7 @@ from market.sessions import calendar_for
 from market.streams import FeedKind, Stream
 from market.symbols import Symbol
 from sinks.actions_book import ActionsBook
+from sinks.registry_book import Instrument, RegistryBook
 from sinks.sqlite_bars import SqliteBars
 
 AAPL = Symbol("NASDAQ", "AAPL")
@@ -110,6 +111,22 @@ def test_symbols_that_nobody_was_asked_of_are_not_shown_as_adjusted(desk):
     note(desk[1], asked={AAPL: "massive"})
 
     assert read(desk)["close"].to_list() == [88.99, 44.86, 44.5]
+
+
+def test_what_is_never_split_and_pays_nothing_needs_no_asking(desk):
+    """No provider has actions of crypto and currencies, so advice to fetch them would lead nowhere."""
+    store, history = desk
+    symbol = Symbol("KRAKEN", "BTCUSD")
+    row = bar(Interval.M1, MONDAY, 44.86, 200.0)
+    store.upsert(BarBatch(row, (STREAM._replace(symbol=symbol),)), writer="import", own_revisions=False)
+    raw = store.read(symbol, Interval.M1)
+
+    assert adjusted(raw, store, history, symbol, Interval.M1, Adjust.ALL).equals(raw)
+
+    with RegistryBook(history) as book:
+        book.put([Instrument(symbol, asset_class="stock")])
+    with pytest.raises(DeskError, match="never fetched"):
+        adjusted(raw, store, history, symbol, Interval.M1, Adjust.ALL)
 
 
 def test_a_dividend_without_a_close_near_it_is_named(desk):

@@ -233,12 +233,13 @@ def test_symbols_are_those_followed_or_stored(pq, desk):
     }
 
 
-def test_prices_are_adjusted_by_the_actions_in_the_book_or_not_at_all(pq, desk, folders):
+def test_prices_are_adjusted_by_the_actions_in_the_book_or_not_at_all(pq, desk, folders, fill):
     """A two for one split at the last minute's day changes nothing after it; what was never asked for is said."""
-    answer = pq("bars", "SIM:BTCUSD", "1m", "--adjust", "splits", "--data-dir", desk)
+    fill.bars([fill.bar(NOON + 180 * MINUTE_NS)], Symbol("NASDAQ", "AAPL"))
+    answer = pq("bars", "NASDAQ:AAPL", "1m", "--adjust", "splits", "--data-dir", desk)
     assert (answer.code, answer.out) == (1, "")
-    assert "of SIM:BTCUSD were never fetched" in answer.err
-    assert "`pq actions fetch SIM:BTCUSD`" in answer.err
+    assert "of NASDAQ:AAPL were never fetched" in answer.err
+    assert "`pq actions fetch NASDAQ:AAPL`" in answer.err
     raw = pq("bars", "SIM:BTCUSD", "1m", "--json", "--data-dir", desk).json()
     with ActionsBook(folders.history) as book:
         book.note([split(Symbol("SIM", "BTCUSD"), dt.date(2026, 1, 2), 2.0, "file")], 1)
