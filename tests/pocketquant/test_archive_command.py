@@ -3,10 +3,10 @@
 import json
 import shutil
 
-import duckdb
 import polars as pl
 import pytest
 from archived_rows import ticks
+from duckdb_rows import duckdb_rows
 
 from market.bars import COLUMNS
 from market.intervals import MINUTE_NS
@@ -39,10 +39,8 @@ def test_what_is_archived_is_said_and_polars_and_duckdb_read_it(pq, replayed):
     assert second.startswith("bars: 15 in 3 files, ")
     assert third == f"in {replayed}/archive"
     assert pl.read_parquet(replayed / "archive" / "ticks").height == 120
-    (found,) = duckdb.sql(
-        f"SELECT count(*), sum(trades) FROM '{replayed}/archive/bars/OKX/BTCUSDT/1m/*.parquet'"
-    ).fetchall()
-    assert found == (10, 120)
+    minutes = f"{replayed}/archive/bars/OKX/BTCUSDT/1m/*.parquet"
+    assert duckdb_rows(f"SELECT count(*), sum(trades)::INT FROM '{minutes}'") == [(10, 120)]
     assert pq("archive", "--data-dir", replayed).out == f"nothing new to archive\nin {replayed}/archive\n"
 
 

@@ -3,10 +3,10 @@
 from contextlib import closing
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import polars as pl
 import pytest
+from duckdb_rows import duckdb_rows
 from stored_bars import BEGIN_NS, FORMING, HEALED, OFFICIAL, PARTIAL, SYMBOLS, bar, imported
 
 from market.bars import COLUMNS, BarBatch
@@ -110,7 +110,7 @@ def test_polars_and_duckdb_read_the_bars_with_the_contracts_columns(
     assert tuple(frame.columns) == COLUMNS
     assert sorted(frame["symbol"].to_list()) == ["600519", "BRK.B", "EUR/USD"]
     assert pl.read_parquet(tmp_path / "archive" / "bars").height == 3
-    by_symbol = duckdb.sql(f"SELECT symbol, close, epoch_ns(start) FROM '{glob}' ORDER BY symbol").fetchall()
+    by_symbol = duckdb_rows(f"SELECT symbol, close, epoch_ns(start) FROM '{glob}' ORDER BY symbol")
     assert by_symbol == [(ticker, 10.0, BEGIN_NS) for ticker in ("600519", "BRK.B", "EUR/USD")]
     assert [held.symbol for held in archive.series()] == sorted(names)
 

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-import duckdb
 import numpy as np
 import polars as pl
 import pytest
 from archived_rows import DAY_NS, STREAMS, marks, quotes, row, ticks
+from duckdb_rows import duckdb_rows
 
 from market.errors import DeskError
 from market.journal_rows import RowKind, RowValues
@@ -50,12 +50,12 @@ def test_polars_and_duckdb_read_the_ticks_with_their_columns(archive: ParquetArc
     ]  # fmt: skip
     assert frame.schema["event_time"] == pl.Datetime("ns", "UTC")
     assert frame.filter(pl.col("symbol") == "BTCUSD")["price"].to_list() == [10.5, 11.25, 12.0]
-    (found,) = duckdb.sql(
+    (found,) = duckdb_rows(
         f"SELECT sum(price * size), epoch_ns(max(event_time)) FROM '{folder}/ticks/**/*.parquet' "
         "WHERE exchange = 'KRAKEN' AND symbol = 'BTCUSD'"
-    ).fetchall()
+    )
     assert found == ((10.5 + 11.25 + 12.0) / 4, DAY_NS + 60 * 10**9)
-    (quoted,) = duckdb.sql(f"SELECT count(bid), count(ask) FROM '{folder}/quotes/**/*.parquet'").fetchall()
+    (quoted,) = duckdb_rows(f"SELECT count(bid), count(ask) FROM '{folder}/quotes/**/*.parquet'")
     assert quoted == (2, 0)
     assert pl.read_parquet(folder / "marks")["kind"].to_list() == ["subscribed"]
 
