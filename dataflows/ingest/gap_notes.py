@@ -2,41 +2,19 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from dataflows.ingest.clerk import Clerk, Log
 from dataflows.ingest.outages import Change, gap_mark
 from dataflows.ingest.recorder import Recorder
 from market.streams import Stream
-from market.symbols import Symbol
 from operators.trade_gaps import Gap
 from sinks.ledger import Ledger
-
-
-class Noticed(NamedTuple):
-    """A gap that the ledger has just been told of, or that has just ended."""
-
-    symbol: Symbol
-    feed: str
-    """Whose ticks are lacking."""
-    reason: str
-    start: int
-    """ns."""
-    end: int | None
-    """ns; None while it lasts."""
 
 
 class GapNotes:
     """Notes outages and lost trades. What it returns nothing of is written by the clerk, a moment later."""
 
-    def __init__(
-        self,
-        recorder: Recorder,
-        clerk: Clerk,
-        log: Log,
-        streams: Callable[[], Sequence[Stream]],
-        noticed: Callable[[Sequence[Noticed]], object] = lambda _: None,
-    ) -> None:
+    def __init__(self, recorder: Recorder, clerk: Clerk, log: Log, streams: Callable[[], Sequence[Stream]]) -> None:
         """Begin.
 
         Args:
@@ -44,8 +22,6 @@ class GapNotes:
             clerk: Writes into the ledger.
             log: Has each of them.
             streams: All streams by id, now.
-            noticed: Told of gaps once they are in the ledger, in the clerk's thread: whoever heals them may begin at
-                once. It must return at once; what it raises is logged, and nothing else.
         """
         self.counts: Counter[str] = Counter()
         """Gaps noted by this process, by reason."""
@@ -53,7 +29,6 @@ class GapNotes:
         self._clerk = clerk
         self._log = log
         self._streams = streams
-        self._noticed = noticed
 
     def lost_trades(self, gaps: Sequence[Gap], now: int) -> None:
         """Note trades that were found missing.
@@ -71,7 +46,6 @@ class GapNotes:
         def write(ledger: Ledger) -> None:
             for stream, gap in found:
                 ledger.note_gap(stream.symbol, gap.start, gap.end, "trade_ids", now, stream.feed)
-            self._tell([Noticed(s.symbol, s.feed, "trade_ids", gap.start, gap.end) for s, gap in found])
 
         self._clerk.do(write)
 
@@ -95,7 +69,6 @@ class GapNotes:
         ended = {(streams[stream].symbol, streams[stream].feed): end for stream, end in change.ended}
 
         def write(ledger: Ledger) -> None:
-            told = [Noticed(stream.symbol, stream.feed, reason, start, None) for stream, start in began]
             for stream, start in began:
                 ledger.open_gap(stream.symbol, start, reason, now, stream.feed)
             lasting = ledger.gaps(lasting=True) if ended else []
@@ -103,8 +76,6 @@ class GapNotes:
                 end = ended.get((gap.symbol, gap.feed))
                 if end is not None:
                     ledger.end_gap(gap.symbol, gap.start, gap.reason, end)
-                    told.append(Noticed(gap.symbol, gap.feed, gap.reason, gap.start, end))
-            self._tell(told)
 
         self._clerk.do(write)
 
@@ -120,19 +91,8 @@ class GapNotes:
 
         def write(ledger: Ledger) -> None:
             known = {(gap.symbol, gap.feed) for gap in ledger.gaps(lasting=True)}
-            told = []
             for stream, since in found:
                 if (stream.symbol, stream.feed) not in known:
                     ledger.open_gap(stream.symbol, since, "away", now, stream.feed)
-                    told.append(Noticed(stream.symbol, stream.feed, "away", since, None))
-            self._tell(told)
 
         self._clerk.do(write)
-
-    def _tell(self, gaps: Sequence[Noticed]) -> None:
-        if not gaps:
-            return
-        try:
-            self._noticed(gaps)
-        except Exception as error:  # noqa: BLE001  # The ledger has them, and a scan finds them there.
-            self._log.warning("gaps noticed, but nobody could be told", reason=str(error), gaps=len(gaps))

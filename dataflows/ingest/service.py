@@ -12,7 +12,7 @@ from typing import Final
 
 from dataflows.ingest.alarms import Alarms
 from dataflows.ingest.clerk import Clerk, Log
-from dataflows.ingest.gap_notes import GapNotes, Noticed
+from dataflows.ingest.gap_notes import GapNotes
 from dataflows.ingest.intake import Intake
 from dataflows.ingest.mailbox import Mailbox
 from dataflows.ingest.memory import Memory
@@ -75,7 +75,6 @@ class Ingest:
         random: Callable[[], float],
         now_s: Callable[[], float],
         timing: Timing | None = None,
-        noticed: Callable[[Sequence[Noticed]], object] = lambda _: None,
     ) -> None:
         """Put it together; `run` works it.
 
@@ -95,7 +94,6 @@ class Ingest:
             random: Draws from [0, 1), for the backoff's jitter.
             now_s: Seconds, monotone.
             timing: The connections' own times.
-            noticed: Told of gaps, as `GapNotes` does.
         """
         self.journal = journal
         self.clock = clock
@@ -103,7 +101,7 @@ class Ingest:
         self.alarms = alarms
         self.mailbox = mailbox
         self.recorder = Recorder(journal, ring, clock, mailbox)
-        self.gap_notes = GapNotes(self.recorder, clerk, log, lambda: self._streams, noticed)
+        self.gap_notes = GapNotes(self.recorder, clerk, log, lambda: self._streams)
         self.live: dict[str, LiveFeed] = {}
         self.intakes: dict[str, Intake] = {}
         self.shown: dict[int, Stream] = {}

@@ -1,7 +1,7 @@
 """A hundred outages and a hundred quiet spells: the ledger tells them apart, and all that the venue has is filled in.
 
 In virtual time, but otherwise as on a desk that runs: real sockets, the real journal, ledger, store and bars dataflow,
-and the healer started by each gap that ingest notices, and every five minutes.
+and the healer started when a gap is over, and every five minutes.
 """
 
 import asyncio
@@ -121,7 +121,7 @@ async def scenario(clock, venue, folder, events):
                 await desk.heal()
 
         await desk.start()
-        tasks = [asyncio.ensure_future(by_event()), asyncio.ensure_future(by_schedule())]
+        tasks = [asyncio.ensure_future(work) for work in (desk.watch(), by_event(), by_schedule())]
         await injector.run(events)
         await asyncio.sleep(EVERY_S)
         over.set()

@@ -18,6 +18,7 @@ from dataflows.ingest.mailbox import Mailbox
 from dataflows.ingest.memory import recall
 from dataflows.ingest.received_clock import ReceivedClock
 from dataflows.ingest.service import Ingest, Rulebook
+from flows.gap_bell import LOOK_S, GapBell
 from history.desk import HistoryDesk
 from history.heal import heal
 from infra.settings import load_settings
@@ -96,8 +97,8 @@ class VirtualDesk:
         self.folders = self.settings.folders.create()
         self.history = HistoryDesk(self.settings, now_ns=clock.now_ns, sleep=self._sleep)
         self.progress = Progress()
-        self.noticed = []
         self.told = asyncio.Event()
+        """Set when gaps are over that are to be healed at once."""
         self._loop = None
         self._open = None
         self._task = None
@@ -141,7 +142,6 @@ class VirtualDesk:
             rulebook=Rulebook(),
             random=random.Random(1).random,
             now_s=self.clock.seconds,
-            noticed=self._notice,
         )
         self._task = asyncio.ensure_future(self.ingest.run())
 
@@ -152,10 +152,17 @@ class VirtualDesk:
         self.clock.busy = lambda: False
         self._open.close()
 
-    def _notice(self, gaps):
-        """Of the clerk's thread."""
-        self.noticed += gaps
-        self._loop.call_soon_threadsafe(self.told.set)
+    async def watch(self):
+        """Look for gaps that are over, as the process does that tells Prefect of them."""
+
+        async def post(_):
+            self.told.set()
+
+        with Ledger(self.folders.desk) as ledger:
+            bell = GapBell(ledger, post, self.clock.seconds, self.clock.now_ns)
+            while True:
+                await bell.look()
+                await asyncio.sleep(LOOK_S)
 
     # Bars and healing
 
