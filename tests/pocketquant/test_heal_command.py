@@ -1,6 +1,7 @@
-"""`pq heal` and `pq gaps --why` as a user types them."""
+"""`pq heal`, `pq reconcile` and `pq gaps --why` as a user types them, on the simulated exchange's history over HTTP."""
 
 import pytest
+from servers.simulated_exchange import simulated_exchange
 
 from infra.folders import Folders
 from market.symbols import Symbol
@@ -15,6 +16,79 @@ MINUTE = 60 * 10**9
 @pytest.fixture
 def folders(tmp_path):
     return Folders(tmp_path / "desk").create()
+
+
+@pytest.fixture(scope="module")
+def exchange(tmp_path_factory):
+    """One for all tests here."""
+    with simulated_exchange(tmp_path_factory.mktemp("exchange")) as url:
+        yield url
+
+
+@pytest.fixture
+def run(pq, exchange, desk, monkeypatch):
+    """`pq ...` on the desk with three live minutes, beside the exchange."""
+
+    def run(*arguments):
+        monkeypatch.setenv("POCKETQUANT_PROVIDERS__SIMULATED__URL", exchange)
+        return pq(*arguments, "--data-dir", desk)
+
+    return run
+
+
+def test_a_partial_minute_is_healed_and_a_second_run_has_nothing_to_do(run):
+    """No gap says why it is partial; the healer notes one, and fills it from the venue's trades."""
+    answer = run("heal", "--json")
+
+    (row,) = answer.json()
+    assert answer.code == 0, answer.err
+    assert row == {
+        "exchange": "SIM", "symbol": "BTCUSD", "start": "2026-01-02T12:02:00Z", "end": "2026-01-02T12:03:00Z",
+        "reason": "partial", "state": "healed", "healed_by": "simulated(trades)", "bars": 1, "why": None,
+    }  # fmt: skip
+    assert "gaps: 1 healed, 0 unfillable, 0 open; 1 minute bars" in answer.err
+    bars = run("bars", "SIM:BTCUSD", "1m", "--json").json()
+    assert [(bar["state"], bar["source"]) for bar in bars] == [
+        ("healed", "simulated(trades)"), ("closed", "sim"), ("closed", "sim")
+    ]  # fmt: skip
+    again = run("heal", "--json")
+    assert (again.code, again.json()) == (0, [])
+    assert run("gaps", "--json").json()[0]["state"] == "healed"
+
+
+def test_a_gap_that_could_not_be_healed_is_trouble_and_says_why(pq, desk):
+    """No exchange runs: whether it has the minute is not known, so the gap stays open."""
+    answer = pq("heal", "--data-dir", desk, "--json")
+
+    (row,) = answer.json()
+    assert (answer.code, row["state"]) == (1, "open")
+    assert "no simulated exchange runs: `pq up --feed sim` starts one" in row["why"]
+    assert "Traceback" not in answer.err
+
+
+def test_live_bars_are_held_against_the_venues_and_those_stored(run):
+    """The fixture's prices are its own: all three minutes differ, and only the partial one has an excuse."""
+    span = ("--start", "2026-01-02T12:00:00Z", "--end", "2026-01-02T12:03:00Z")
+    answer = run("reconcile", *span, "--json")
+
+    rows = {row["interval"]: row for row in answer.json()}
+    minute = rows["1m"]
+    assert answer.code == 1
+    assert (minute["source"], minute["bars"], minute["equal"], minute["score"]) == ("simulated", 3, 0, 0.0)
+    assert minute["differing"] + minute["extra"] == 3
+    assert minute["explained"] == 1
+    assert rows["3m"]["source"] == "simulated(1m)"
+    assert {bar["state"] for bar in run("bars", "SIM:BTCUSD", "1m", "--json").json()} <= {"official", "partial"}
+    told = run("reconcile", *span, "--differences", "--json").json()
+    assert {"start", "field", "live", "official", "percent", "explained"} <= told[0].keys()
+    assert any(row["field"] == "open" and row["live"] == 1.0 for row in told)
+
+
+def test_an_end_before_the_start_is_wrong_use(run):
+    answer = run("reconcile", "--start", "2026-01-03", "--end", "2026-01-02")
+
+    assert answer.code == 2
+    assert "is not after --start" in answer.err
 
 
 def test_a_folder_without_a_desk_is_wrong_use_and_stays_as_it_is(pq, tmp_path):
