@@ -64,5 +64,3 @@ def fetch_progress(label: str, symbols: int) -> Iterator[Tell]:
 
 def _nothing(name: str, share: float, text: str = "", *, whole: float | None = None) -> None:
     """No terminal, no bar."""
-
-

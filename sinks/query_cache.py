@@ -11,13 +11,11 @@ being kept until it expires. What many series are written to at once is dropped 
 import io
 from collections.abc import Callable, Collection
 from hashlib import blake2b
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import numpy as np
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from market.bars import BarBatch, BarState
 from market.intervals import INTERVALS, NAMES, Interval
@@ -25,6 +23,7 @@ from market.symbols import Symbol
 
 if TYPE_CHECKING:
     import polars as pl
+    import redis
 
     from sinks.bar_store import BarStore, Written
 
@@ -221,7 +220,7 @@ class AnnouncedBars:
     def _mark(self, names: list[str]) -> None:
         """Let nobody keep an answer from here on."""
 
-        def mark(client: redis.Redis) -> bool:
+        def mark(client: "redis.Redis") -> bool:
             with client.pipeline(transaction=False) as pipe:
                 if self._missed or names == [""]:
                     pipe.set(self._keys.epoch, _WRITING, ex=TTL_S)
@@ -239,7 +238,7 @@ class AnnouncedBars:
     def _drop(self, names: list[str]) -> None:
         """Let answers be kept again: there are none from before."""
 
-        def drop(client: redis.Redis) -> bool:
+        def drop(client: "redis.Redis") -> bool:
             if self._missed or names == [""]:
                 client.eval(_NEW_EPOCH, 2, self._keys.epoch, self._keys.counts, EPOCH_TTL_S)
             else:
@@ -265,25 +264,45 @@ class _Door:
     """A Redis that may be away: then the answer is None, and it is left alone for a while."""
 
     def __init__(self, url: str, clock_s: Callable[[], float]) -> None:
-        self._redis = redis.Redis.from_url(
-            url,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            protocol=2,
-            # Once more, since a connection that was kept may be to a Redis that was started again.
-            retry=Retry(NoBackoff(), 1),
-        )
+        self._url = url
         self._clock_s = clock_s
+        self._redis: redis.Redis | None = None
         self._away_until = float("-inf")
 
-    def ask(self, call: Callable[[redis.Redis], Any]) -> Any:
-        if self._clock_s() < self._away_until:
+    def ask(self, call: "Callable[[redis.Redis], Any]") -> Any:
+        if self._clock_s() < self._away_until or (self._redis is None and not self._is_there()):
             return None
+        # A tenth of a second, which a command beside a desk that is off need not pay.
+        from redis import RedisError
+
         try:
+            if self._redis is None:
+                self._redis = _connect(self._url)
             return call(self._redis)
-        except redis.RedisError:
+        except RedisError:
             self._away_until = self._clock_s() + AWAY_S
             return None
 
     def close(self) -> None:
-        self._redis.close()
+        if self._redis is not None:
+            self._redis.close()
+
+    def _is_there(self) -> bool:
+        """Whether there can be a Redis: a desk that is off has no socket."""
+        scheme, _, path = self._url.partition("://")
+        return scheme != "unix" or Path(path.partition("?")[0]).exists()
+
+
+def _connect(url: str) -> "redis.Redis":
+    import redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=TIMEOUT_S,
+        socket_connect_timeout=TIMEOUT_S,
+        protocol=2,
+        # Once more, since a connection that was kept may be to a Redis that was started again.
+        retry=Retry(NoBackoff(), 1),
+    )
