@@ -5,12 +5,13 @@ that nothing traded. It is unfillable when nobody has some of it; what may be ha
 goes on where this one ended. A run that finds nothing new changes nothing.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Final
 
+from history.books import in_words
 from history.heal_above import Ground, make_above
 from history.heal_gaps import Portion, SymbolHealer
 from history.heal_spans import session_minutes, whole_minutes
@@ -19,8 +20,9 @@ from history.partial_bars import note_partial_bars
 from history.side_by_side import side_by_side
 from history.trade_proof import JournaledTrades
 from market.intervals import MINUTE_NS
-from market.sessions import Calendar, calendar_for
+from market.sessions import Calendar, UnknownExchangeError, calendar_for
 from market.symbols import Symbol, parse_symbol
+from sinks.bar_store import StoreAway
 from sinks.heal_book import Above, AboveState, GapNote, HealBook
 from sinks.ledger import Gap, GapState
 from sinks.lock_file import LockFile
@@ -64,6 +66,8 @@ class Healed:
     """Longer bars that wait: for their end, for a gap in them, or for the live bars to come that far."""
     given_up: Sequence[Above] = ()
     """Longer bars that nobody has whole."""
+    errors: Mapping[Symbol, str] = field(default_factory=dict)
+    """Symbols of which nothing more could be healed, and why, as a sentence; the others were."""
 
     def count(self, state: GapState) -> int:
         """How many of the gaps are in a state now."""
@@ -114,6 +118,7 @@ class _Done:
     waiting: int = 0
     moved: bool = False
     """Whether any gap came further in this pass, so that there may be more to do."""
+    errors: dict[Symbol, str] = field(default_factory=dict)
 
 
 class _Healer:
@@ -191,7 +196,13 @@ class _Healer:
         done.moved = False
         portions: dict[Symbol, list[Portion]] = {}
         for gap in gaps:
-            portion = self._portion(gap, notes.get(gap.id), ready)
+            if gap.symbol in done.errors:
+                continue
+            try:
+                portion = self._portion(gap, notes.get(gap.id), ready)
+            except UnknownExchangeError as error:
+                done.errors[gap.symbol] = str(error)
+                continue
             if portion is not None:
                 portions.setdefault(gap.symbol, []).append(portion)
                 done.touched.add(gap.id)
@@ -200,15 +211,13 @@ class _Healer:
             journaled = JournaledTrades(self._desk, wanted)
 
             def one(symbol: Symbol) -> None:
-                if self._stop.is_set():
-                    return
                 healer = SymbolHealer(self._desk, self._book, symbol, self._calendar(symbol), self._say)
                 written, moved = healer.heal(portions[symbol], journaled, notes, ready)
                 with done.guard:
                     done.minutes += written
                     done.moved |= moved
 
-            side_by_side(list(portions), one, AT_ONCE, self._stop)
+            self._for_each(list(portions), one)
         self._make_above()
 
     def _portion(self, gap: Gap, note: GapNote | None, ready: int) -> Portion | None:
@@ -238,8 +247,6 @@ class _Healer:
         followed, notes, lacking = followed_since(desk), self._book.gap_notes(), self._book.lacking()
 
         def one(symbol: Symbol) -> None:
-            if self._stop.is_set():
-                return
             gaps = desk.ledger.gaps(symbol)
             nobody = [span for gap in gaps for span in lacking.get(gap.id, ())]
             ground = Ground(self._calendar(symbol), gaps, notes, nobody, followed.get(symbol), edge)
@@ -249,7 +256,31 @@ class _Healer:
                 done.above += made.written
                 done.waiting += made.waiting
 
-        side_by_side(list(due), one, AT_ONCE, self._stop)
+        self._for_each([symbol for symbol in due if symbol not in done.errors], one)
+
+    def _for_each(self, symbols: Sequence[Symbol], work: Callable[[Symbol], None]) -> None:
+        """Do something for symbols, some at a time; one symbol's trouble never stops the rest.
+
+        Raises:
+            StoreAway: It stayed away, and would for each symbol again.
+        """
+        away: list[StoreAway] = []
+
+        def one(symbol: Symbol) -> None:
+            if self._stop.is_set() or away:
+                return
+            try:
+                work(symbol)
+            except StoreAway as error:
+                away.append(error)
+            except Exception as error:  # noqa: BLE001  # Whatever it is, the caller is told.
+                with self._done.guard:
+                    self._done.errors[symbol] = in_words(error)
+
+        if symbols:
+            side_by_side(symbols, one, AT_ONCE, self._stop)
+        if away:
+            raise away[0]
 
     def _report(self) -> Healed:
         done, notes = self._done, self._book.gap_notes()
@@ -260,7 +291,7 @@ class _Healer:
         ]
         outcomes.sort(key=lambda outcome: (outcome.gap.symbol, outcome.gap.start))
         given_up = [bar for bar in self._book.above(AboveState.GIVEN_UP) if self._wants(bar.symbol)]
-        return Healed(outcomes, done.minutes, done.above, done.waiting, given_up)
+        return Healed(outcomes, done.minutes, done.above, done.waiting, given_up, done.errors)
 
 
 def _has_grown(gap: Gap, note: GapNote | None) -> bool:

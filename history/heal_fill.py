@@ -85,7 +85,8 @@ def _of_trades(desk: "HistoryDesk", symbol: Symbol, start: int, end: int) -> Fil
     except DeskError:
         # Bars may be had where trades are not, and say what the trouble is where neither are.
         return None
-    if bad:
+    own = VENUES.get(symbol.exchange)
+    if bad or (end > desk.now_ns() - LAG_NS and any(name != own for name in names)):
         return None
     known = Spans()
     known.add(start, end)

@@ -19,8 +19,8 @@ _ROWS: Final = 512
 def live_edge(desk: "HistoryDesk") -> int:
     """The moment up to which all that was journaled live has become bars in the store, ns.
 
-    It is now where the journal is read to its end. Else it is the clock of the first row that is not: bars that close
-    by it are all there.
+    It is the clock of the first row that is not read, or else of the last one: bars that close by it are all there, and
+    of a desk that has stopped nothing is known live of the time since. Where nothing was ever journaled live it is now.
 
     Raises:
         DeskError: The journal or the store cannot be read.
@@ -35,11 +35,11 @@ def live_edge(desk: "HistoryDesk") -> int:
                 if row.domain == _LIVE and row.kind != RowKind.QUOTES:
                     return min(now, row.clock)
             consumed = rows[-1].seq
-    return now
+    return min(now, journal_end(desk) or now)
 
 
 def journal_end(desk: "HistoryDesk") -> int:
-    """Clock of the newest live row, ns: nothing is known live of the time after it; 0 without any.
+    """Clock of the newest live row, ns; 0 without any.
 
     Raises:
         DeskError: The journal cannot be read.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from history.books import in_words
 from history.heal_fill import Filled, of_bars
-from history.live_edge import LIVE_WRITER, followed_since, journal_end, live_edge
+from history.live_edge import LIVE_WRITER, followed_since, live_edge
 from history.live_log import Series, live_bars, live_symbols
 from history.side_by_side import side_by_side
 from history.storing import store_patiently
@@ -107,7 +107,7 @@ def reconcile(
         seq, _ = desk.store.head(LIVE_WRITER)
         book.mark_log(desk.now_ns(), seq)
         wanted = live_symbols(desk.store, start, end, after) if symbols is None else sorted(set(symbols))
-        followed, sure = followed_since(desk), min(live_edge(desk), journal_end(desk))
+        followed, sure = followed_since(desk), live_edge(desk)
         for first in range(0, len(wanted), TOGETHER):
             some = wanted[first : first + TOGETHER]
             live = live_bars(desk.store, start, end, after=after, symbols=frozenset(some))

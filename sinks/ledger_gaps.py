@@ -26,7 +26,8 @@ class Gap(NamedTuple):
     end: int | None
     """ns, the first moment after; None while it lasts."""
     reason: str
-    """`down`, `mute`, `away` (ingest was not running), `trade_ids`, `late`, ...: a word of whoever noticed it."""
+    """`down`, `away` (ingest was not running), `trade_ids`, `late`, `partial` (by a bar's own word), ...: a word of
+    whoever noticed it."""
     state: GapState
     healed_by: str | None
     """Provider or feed that filled it."""

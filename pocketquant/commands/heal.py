@@ -73,8 +73,9 @@ def heal(
         for one in done.gaps
     ]  # fmt: skip
     options.deliver(Records(COLUMNS, rows, empty="no gap to heal"), form, as_json, output)
+    fetching.report_failures(list(done.errors.items()), 1)
     note(_summary(done))
-    return 1 if any(one.why for one in done.gaps) else 0
+    return 1 if done.errors or any(one.why for one in done.gaps) else 0
 
 
 def _summary(done: "Healed") -> str:

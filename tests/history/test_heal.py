@@ -6,6 +6,7 @@ from scripted.provider import Script, seat, truth_of_minutes, truth_of_trades
 
 from history.desk import HistoryDesk
 from history.heal import heal
+from history.heal_gaps import SymbolHealer
 from infra.settings import load_settings
 from market.bars import BarBatch, BarState
 from market.intervals import INTERVALS, MINUTE_NS, Interval
@@ -13,6 +14,7 @@ from market.sessions import calendar
 from market.streams import FeedKind, Stream
 from market.symbols import Symbol
 from operators.rollup import roll_up
+from sinks.bar_store import StoreAway
 from sinks.ledger import GapState
 from sources.history.provider import NotOffered, ProviderAway, Terms
 
@@ -370,6 +372,50 @@ def test_where_a_provider_may_lag_an_empty_minute_is_quiet_only_once_a_later_bar
     lagging.bars = np.concatenate((truth[:20], truth[25:]))
     (outcome,) = heal(desk).gaps
     assert (outcome.gap.state, outcome.bars, outcome.gap.healed_by) == (GapState.HEALED, 0, "alpaca")
+
+
+def test_one_symbols_trouble_stops_no_other(desk, clock, truth, monkeypatch):
+    """A symbol whose exchange the calendars have lost, and one whose healing breaks in a way that nobody thought of."""
+    Live(desk, truth, clock()).outage(clock() - 90 * MINUTE_NS, clock() - 80 * MINUTE_NS).write()
+    for symbol in (Symbol("ATLANTIS", "FISH"), Symbol("SIM", "ADAUSD")):
+        desk.ledger.note_gap(symbol, clock() - HOUR, clock() - HOUR + 10**9, "down", clock(), "sim")
+    seat(desk, simulated=Script(bars=truth))
+    original = SymbolHealer.heal
+
+    def breaks(self, *arguments):
+        if self._symbol.ticker == "ADAUSD":
+            raise ZeroDivisionError
+        return original(self, *arguments)
+
+    monkeypatch.setattr(SymbolHealer, "heal", breaks)
+    clock.now_ns += MINUTE_NS
+    done = heal(desk)
+
+    assert_as_the_truth(desk, truth)
+    assert set(done.errors) == {Symbol("ATLANTIS", "FISH"), Symbol("SIM", "ADAUSD")}
+    assert "has no session calendar" in done.errors[Symbol("ATLANTIS", "FISH")]
+    assert "ZeroDivisionError" in done.errors[Symbol("SIM", "ADAUSD")]
+
+
+def test_a_store_that_stays_away_ends_the_run(desk, clock, truth, monkeypatch):
+    """And is waited for once, not once a symbol; the gaps stay open, and the next run heals them."""
+    Live(desk, truth, clock()).outage(clock() - 90 * MINUTE_NS, clock() - 80 * MINUTE_NS).write()
+    seat(desk, simulated=Script(bars=truth))
+    clock.now_ns += MINUTE_NS
+
+    def away(*_, **__):
+        msg = "bar store does not answer"
+        raise StoreAway(msg)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(desk.store), "upsert", away)
+        before = clock()
+        with pytest.raises(StoreAway):
+            heal(desk)
+        assert 100 < (clock() - before) / 10**9 < 200
+    assert gap_states(desk) == [("down", GapState.OPEN, None)]
+    heal(desk)
+    assert_as_the_truth(desk, truth)
 
 
 def test_two_healers_do_not_work_at_once(desk, clock, truth):

@@ -39,7 +39,7 @@ def test_rows_that_are_not_read_yet_hold_the_edge_where_they_begin(desk, clock, 
     desk.ledger.move("paper", 4)
     assert live_edge(desk) == times[2], "another consumer's place means nothing"
     desk.ledger.move("bars", 4)
-    assert live_edge(desk) == clock()
+    assert live_edge(desk) == times[3], "the desk has stopped: of the six minutes since nothing is known"
 
 
 def test_quotes_and_replayed_files_hold_nothing_up(desk, clock, journal):
@@ -51,6 +51,6 @@ def test_quotes_and_replayed_files_hold_nothing_up(desk, clock, journal):
     ticks["price"], ticks["stream"] = 1.0, stream.id
     journal.append(RowKind.QUOTES, 0, quotes)
     journal.append(RowKind.TICKS, 1, ticks)
-    assert live_edge(desk) == clock()
+    assert live_edge(desk) == clock(), "nothing was ever journaled live"
     journal.append(RowKind.MARKS, 0, clock_mark(clock() - MINUTE_NS))
     assert live_edge(desk) == clock() - MINUTE_NS
