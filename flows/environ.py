@@ -16,7 +16,9 @@ RUNS_KEPT_DAYS: Final = 14
 EVENTS_KEPT_DAYS: Final = 3
 """Events are most of the database's bytes; nothing but the UI's feed reads the old ones."""
 POLL_S: Final = 2
-"""How often the runner asks for runs; Prefect's own 10 s make a user wait for what he has just started."""
+"""How often the runner asks for runs that a user may have started; Prefect's own 10 s make him wait."""
+KEEPER_POLL_S: Final = 5
+"""How often it asks for those that keep the desk whole; each asking costs the server some milliseconds."""
 
 
 def api_url(port: int) -> str:

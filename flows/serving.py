@@ -89,7 +89,7 @@ class Serving:
             finally:
                 for work in beside:
                     work.cancel()
-                await _end_runs(runners, serving)
+                await _end_runs(client, runners, serving)
                 self._status.remove()
 
     async def _prepare(self, client: PrefectClient) -> list[Runner]:
@@ -99,7 +99,7 @@ class Serving:
         catch_up = {entry.flow.name for entry in entries if entry.catch_up}
         missed = await leftovers.drop_missed(client, catch_up, datetime.now(UTC))
         fetching = Runner(name="desk", limit=self._settings.flows.at_once, pause_on_shutdown=False)
-        keeping = Runner(name="keeper", limit=KEEPING, pause_on_shutdown=False)
+        keeping = Runner(name="keeper", limit=KEEPING, query_seconds=environ.KEEPER_POLL_S, pause_on_shutdown=False)
         known = {
             await (keeping if entry.keeps else fetching).aadd_deployment(await deployment(entry)) for entry in entries
         }
@@ -215,7 +215,9 @@ async def _kept_up(work: "Callable[[], Awaitable[None]]") -> None:
         delay = min(60.0, delay * 2)
 
 
-async def _end_runs(runners: "Sequence[Runner]", serving: "Sequence[asyncio.Future[None]]") -> None:
+async def _end_runs(
+    client: PrefectClient, runners: "Sequence[Runner]", serving: "Sequence[asyncio.Future[None]]"
+) -> None:
     """Cancel what runs, and see to it that it ends, whether or not the server still answers."""
 
     async def end(runner: Runner) -> None:
@@ -223,12 +225,20 @@ async def _end_runs(runners: "Sequence[Runner]", serving: "Sequence[asyncio.Futu
             if runner.started:
                 await asyncio.wait_for(runner.astop(), CANCEL_S)
 
-    await asyncio.gather(*map(end, runners))
+    if await _answers(client):
+        await asyncio.gather(*map(end, runners))
     await asyncio.to_thread(_end_children)
     for one in serving:
         one.cancel()
     with suppress(BaseException):
         await asyncio.wait(serving, timeout=END_S)
+
+
+async def _answers(client: PrefectClient) -> bool:
+    """Whether the server can be told of runs that end; one that restarts is told by the next runner."""
+    with suppress(Exception):
+        return await asyncio.wait_for(client.api_healthcheck(), END_S) is None
+    return False
 
 
 def _end_children() -> None:

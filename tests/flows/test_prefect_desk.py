@@ -22,13 +22,14 @@ from infra.folders import Folders
 from infra.status import read_status
 from pocketquant.processes import free_port
 
-pytestmark = pytest.mark.prefect
+pytestmark = [pytest.mark.prefect, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).resolve().parents[2]
 PQ = [sys.executable, "-m", "pocketquant"]
 PATIENCE_S = 180
 """Of each wait: a busy machine starts a run in half a minute."""
 SYMBOLS = ["SIM:BTCUSD", "SIM:ETHUSD", "SIM:SOLUSD"]
+DAYS = 60
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
@@ -174,18 +175,18 @@ def test_what_two_fields_say_together_fails_at_the_start_with_a_sentence(desk):
 
 def test_a_backfill_killed_half_way_goes_on_where_it_was(desk):
     """One task a symbol; every bar once, and nothing fetched again that was noted."""
-    start = (datetime.now(UTC) - timedelta(days=150)).date().isoformat()
+    start = (datetime.now(UTC) - timedelta(days=DAYS)).date().isoformat()
     first = desk.submit("backfill", symbols=SYMBOLS, start=start).json()["id"]
 
     def done():
         return sum(one["chunks_done"] for one in desk.pq("backfill", "--status"))
 
-    until(lambda: done() >= 6, "some chunks")
+    until(lambda: done() >= 4, "some chunks")
     desk.runs_process(first).kill()
     crashed = desk.finish(first)
     assert crashed["state_name"] == "Crashed"
     kept = done()
-    assert 6 <= kept < 3 * 150 * 1440 // 5000, "killed half-way"
+    assert 4 <= kept < len(SYMBOLS) * DAYS * 1440 // 5000, "killed half-way"
 
     again = desk.finish(desk.submit("backfill", symbols=SYMBOLS, start=start).json()["id"])
     assert again["state_name"] == "Completed", again["state"]["message"]
@@ -194,7 +195,10 @@ def test_a_backfill_killed_half_way_goes_on_where_it_was(desk):
     )
     assert sorted(task["name"] for task in tasks) == [f"backfill {symbol}" for symbol in SYMBOLS]
 
-    held = {f"{one['exchange']}:{one['symbol']}": one for one in desk.pq("coverage", "--interval", "1m")}
+    # Of what is absent in the last days nothing is noted: a provider may still be about to have it.
+    settled = (datetime.now(UTC) - timedelta(days=5)).date().isoformat()
+    looked = desk.pq("coverage", "--interval", "1m", "--end", settled)
+    held = {f"{one['exchange']}:{one['symbol']}": one for one in looked}
     for symbol in SYMBOLS:
         one = held[symbol]
         assert one["first"][:10] == start
@@ -220,7 +224,7 @@ def test_a_gap_is_healed_at_once(desk):
 def test_a_server_that_is_killed_comes_back_and_the_flows_with_it(desk):
     """What ran is marked as cut off, for nobody runs it any more; ticks and bars never noticed."""
     flows, server, bars = desk.pid("flows"), desk.pid("prefect"), desk.pid("bars")
-    cut = desk.submit("heal", wait_s=600).json()["id"]
+    cut = desk.submit("backfill", start="2015-01-01").json()["id"]
     until(lambda: desk.run(cut)["state_type"] == "RUNNING", "a run")
     psutil.Process(server).kill()
 
@@ -231,8 +235,7 @@ def test_a_server_that_is_killed_comes_back_and_the_flows_with_it(desk):
     assert desk.pid("bars") == bars
     assert not psutil.pid_exists(flows)
     until(lambda: desk.http.get("/health").status_code == 200, "the server answers")
-    ended = desk.finish(cut)
-    assert ended["state_type"] in {"CRASHED", "CANCELLED", "COMPLETED"}
+    assert desk.finish(cut)["state_type"] in {"CRASHED", "CANCELLED"}
     watched = desk.finish(desk.submit("watch").json()["id"])
     assert watched["state_name"] == "Completed", watched["state"]["message"]
 
