@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from history.books import in_words
 from history.heal_above import Ground, make_above
-from history.heal_gaps import Portion, SymbolHealer
+from history.heal_gaps import Portion, SymbolHealer, settle
 from history.heal_spans import session_minutes, whole_minutes
 from history.live_edge import followed_since, live_edge
 from history.partial_bars import note_partial_bars
@@ -198,8 +198,14 @@ class _Healer:
         for gap in gaps:
             if gap.symbol in done.errors:
                 continue
+            note = notes.get(gap.id)
+            if note is not None and gap.end is not None and note.upto >= whole_minutes(gap.start, gap.end)[1]:
+                # Its end came when all of it had been healed, or the ledger was not told before the last run ended.
+                settle(self._desk, gap, note, self._say)
+                done.touched.add(gap.id)
+                continue
             try:
-                portion = self._portion(gap, notes.get(gap.id), ready)
+                portion = self._portion(gap, note, ready)
             except UnknownExchangeError as error:
                 done.errors[gap.symbol] = str(error)
                 continue

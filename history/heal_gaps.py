@@ -169,19 +169,33 @@ class SymbolHealer:
         count = note.lacking + sum(last - first for first, last in lacking) // MINUTE_NS
         bars = note.bars + self._count(start, upto)
         # The book first: what the ledger says of a gap is never ahead of it.
-        self._book.note_gap(GapNote(gap.id, upto, count, bars, self._desk.now_ns(), healed_by, why), lacking)
-        state = GapState.OPEN
+        note = GapNote(gap.id, upto, count, bars, self._desk.now_ns(), healed_by, why)
+        self._book.note_gap(note, lacking)
         if portion.last and upto >= end:
-            state = GapState.UNFILLABLE if count else GapState.HEALED
-        if state is not gap.state:
-            self._desk.ledger.settle_gap(gap.id, state, None if state is GapState.OPEN else healed_by or None)
-        if state is GapState.UNFILLABLE:
-            self._say(f"{gap.symbol}: the gap ({gap.reason}) cannot be filled: {why}")
+            settle(self._desk, gap, note, self._say)
+        elif gap.state is not GapState.OPEN:
+            self._desk.ledger.settle_gap(gap.id, GapState.OPEN)
         return upto > start
 
     def _count(self, start: int, end: int) -> int:
         states = (BarState.HEALED, BarState.OFFICIAL)
         return len(self._desk.store.read(self._symbol, Interval.M1, start, end, states=states))
+
+
+def settle(desk: "HistoryDesk", gap: Gap, note: GapNote, say: Callable[[str], None]) -> None:
+    """Say in the ledger what became of a gap of which all is done that can be done.
+
+    Args:
+        desk: Whose ledger.
+        gap: As the ledger has it.
+        note: As the book has it.
+        say: Told, as a sentence, if it cannot be filled.
+    """
+    state = GapState.UNFILLABLE if note.lacking else GapState.HEALED
+    if state is not gap.state:
+        desk.ledger.settle_gap(gap.id, state, note.healed_by or None)
+    if state is GapState.UNFILLABLE:
+        say(f"{gap.symbol}: the gap ({gap.reason}) cannot be filled: {note.why}")
 
 
 def _why(trouble: Sequence[tuple[Span, str, bool]], minute: int) -> tuple[str, bool]:

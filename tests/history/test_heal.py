@@ -1,5 +1,7 @@
 """Healing by hand: what becomes of gaps, of the minutes in them, and of the bars above."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from scripted.provider import Script, seat, truth_of_minutes, truth_of_trades
@@ -15,7 +17,9 @@ from market.streams import FeedKind, Stream
 from market.symbols import Symbol
 from operators.rollup import roll_up
 from sinks.bar_store import StoreAway
-from sinks.ledger import GapState
+from sinks.heal_book import HealBook
+from sinks.ledger import GapState, Ledger
+from sinks.sqlite_bars import SqliteBars
 from sources.history.provider import NotOffered, ProviderAway, Terms
 
 BTC = Symbol("SIM", "BTCUSD")
@@ -395,6 +399,59 @@ def test_one_symbols_trouble_stops_no_other(desk, clock, truth, monkeypatch):
     assert set(done.errors) == {Symbol("ATLANTIS", "FISH"), Symbol("SIM", "ADAUSD")}
     assert "has no session calendar" in done.errors[Symbol("ATLANTIS", "FISH")]
     assert "ZeroDivisionError" in done.errors[Symbol("SIM", "ADAUSD")]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def test_a_healer_that_is_killed_at_any_write_leaves_nothing_that_the_next_does_not_mend(
+    tmp_path, clock, truth, monkeypatch
+):
+    """Before each write to store, ledger and book in turn: the next run comes to what one run would have."""
+    began = clock()
+    writes = (
+        (SqliteBars, "upsert"),
+        (Ledger, "settle_gap"),
+        (Ledger, "note_gaps"),
+        (HealBook, "note_gap"),
+        (HealBook, "want_above"),
+        (HealBook, "settle_above"),
+        (HealBook, "move_log_place"),
+    )
+
+    def healed(folder, kill_at):
+        def counted(original):
+            def write(*arguments, **options):
+                nonlocal count
+                count += 1
+                if count == kill_at:
+                    raise Killed
+                return original(*arguments, **options)
+
+            return write
+
+        clock.now_ns = began
+        with HistoryDesk(load_settings(folder, environ={}), now_ns=clock, sleep=clock.sleep) as desk:
+            Live(desk, truth, clock()).outage(began - 90 * MINUTE_NS, began - 80 * MINUTE_NS).outage(
+                began - 40 * MINUTE_NS, began - 39 * MINUTE_NS, noted=False
+            ).write()
+            seat(desk, simulated=Script(bars=truth))
+            clock.now_ns += MINUTE_NS
+            count = 0
+            with monkeypatch.context() as patch:
+                for owner, name in writes:
+                    patch.setattr(owner, name, counted(getattr(owner, name)))
+                with suppress(Killed):
+                    heal(desk)
+            heal(desk)
+            frames = [shown(desk, interval).drop("updated_at", "revision") for interval in INTERVALS]
+            return count, gap_states(desk), [frame.rows() for frame in frames]
+
+    count, *whole = healed(tmp_path / "whole", 0)
+    assert count > 8
+    for number in range(1, count + 1):
+        assert list(healed(tmp_path / str(number), number)[1:]) == whole, number
 
 
 def test_a_store_that_stays_away_ends_the_run(desk, clock, truth, monkeypatch):
