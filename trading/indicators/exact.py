@@ -1,0 +1,35 @@
+"""Sums and products of two numbers together with what rounding takes from them."""
+
+from typing import Final
+
+from trading.jit import inlined
+
+SPLIT: Final = 134217729.0
+"""2^27 + 1: parts a float64 into two halves whose products have no more digits than a float64."""
+
+
+@inlined
+def exact_sum(a: float, b: float) -> tuple[float, float]:
+    """`a + b` rounded, and what that lost; together they are the sum.
+
+    Source: D. Knuth, The Art of Computer Programming 2, 4.2.2.
+    """
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
+@inlined
+def exact_product(a: float, b: float) -> tuple[float, float]:
+    """`a * b` rounded, and what that lost; for factors and products of 1e-140 to 1e290.
+
+    Source: T. J. Dekker, A floating-point technique for extending the available precision, 1971.
+    """
+    product = a * b
+    a_high = a * SPLIT
+    a_high -= a_high - a
+    a_low = a - a_high
+    b_high = b * SPLIT
+    b_high -= b_high - b
+    b_low = b - b_high
+    return product, a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
