@@ -72,7 +72,7 @@ def _candles(chart: Chart, report: Report) -> dict[str, Any]:
     bars, _ = candles(chart.bars)
     times = _times(bars["start"])
     chosen = report.trades[report.trades["symbol"] == report.symbols.index(chart.symbol)][-MARKS_MAX:]
-    axis: dict[str, Any] = {"type": "date", "rangeslider": {"visible": False}}
+    axis: dict[str, Any] = {"type": "date", "anchor": "y2", "rangeslider": {"visible": False}}
     weekend = (chart.bars["start"] // DAY_NS + 3) % 7 >= 5
     if not weekend.any():
         axis["rangebreaks"] = [{"bounds": ["sat", "mon"]}]
