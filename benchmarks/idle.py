@@ -1,9 +1,11 @@
 """What a desk costs that has little to do, and what it holds in memory, at first and after an hour. Prints JSON.
 
-Run: `python benchmarks/idle.py [--seconds N] [--no-hour]`.
+Run: `python benchmarks/idle.py [--seconds N] [--no-hour] [--only CASE]`.
 
 - `default` and `one_tick_a_second`: `pq up --feed sim` as a user starts it, with the simulated exchange of 50 ticks a
   second (which is part of it) or of one; CPU of all its processes, in percent of a core.
+- `flows`: the same with Prefect's server and the flows, which the two before are without; their memory, their CPU while
+  nothing is due, and that of one run, from its submission to its end.
 - `hour`: the bars dataflow, with Redis, reads an hour of 1,000 symbols at 1,000 ticks a second which is journaled while
   it reads, sixty times as fast as it would come; resident memory every simulated two minutes, and the slope of a line
   through the second half. What ingest holds in the same number of ticks is in `live.py`'s second case, where as many
@@ -16,11 +18,12 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import psutil
 from running_desk import CpuMeter, Desk, machine, memory_mb, process, until
@@ -31,6 +34,7 @@ from infra.status import read_status
 from market.journal_rows import RowKind
 from market.streams import FeedKind
 from market.ticks import ALWAYS, MARK, TICK, Batch, MarkKind
+from pocketquant.processes import free_port
 from sinks.doorbell import Doorbell
 from sinks.journal import JournalWriter
 from sources.simulated.listing import read_symbols
@@ -53,6 +57,26 @@ def idle(seconds: float, **env: str) -> dict[str, Any]:
         meter = CpuMeter(processes)
         time.sleep(seconds)
         return {**meter.percent(), "memory_mb": memory_mb(processes)}
+
+
+def flows(seconds: float) -> dict[str, Any]:
+    """A desk with its flows, of which none is due, and then one is run."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pq")))
+        desk = Desk(stack, folder / "d", [], None, flows=True, POCKETQUANT_FLOWS__PORT=str(free_port()))
+        # What was just put into the tables is looked at by the scheduler first.
+        time.sleep(3 * SETTLE_S)
+        all_of_it = desk.processes()
+        processes = {name: all_of_it[name] for name in ("prefect", "flows")}
+        meter = CpuMeter(processes)
+        time.sleep(seconds)
+        report = {**meter.percent(), "memory_mb": memory_mb(processes), "memory_of_all_mb": memory_mb(all_of_it)["all"]}
+        http = stack.enter_context(httpx.Client(base_url=f"{desk.status('prefect')['url']}/api", timeout=30))
+        watch = http.get("/deployments/name/watch/watch").json()["id"]
+        began = time.monotonic()
+        run = http.post(f"/deployments/{watch}/create_flow_run", json={}).json()["id"]
+        until(lambda: http.get(f"/flow_runs/{run}").json()["state_type"] == "COMPLETED", "the run does not end")
+        return {**report, "one_run_s": round(time.monotonic() - began, 1)}
 
 
 def second(number: int, began: int, rng: np.random.Generator, prices: Any) -> Iterator[tuple[RowKind, int, Batch]]:
@@ -131,12 +155,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measures a desk's CPU when idle, and its memory.")
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--no-hour", action="store_true")
+    parser.add_argument("--only", choices=("default", "one_tick_a_second", "flows", "hour"))
     options = parser.parse_args()
     report: dict[str, Any] = {"benchmark": "idle", "machine": machine(), "seconds": options.seconds}
-    report["default"] = idle(options.seconds)
-    report["one_tick_a_second"] = idle(options.seconds, POCKETQUANT_SIMULATED__RATE="1")
-    if not options.no_hour:
-        report["hour"] = hour()
+    cases: dict[str, Callable[[], dict[str, Any]]] = {
+        "default": lambda: idle(options.seconds),
+        "one_tick_a_second": lambda: idle(options.seconds, POCKETQUANT_SIMULATED__RATE="1"),
+        "flows": lambda: flows(options.seconds),
+        "hour": hour,
+    }
+    for name, measure in cases.items():
+        if options.only in {None, name} and not (options.no_hour and name == "hour"):
+            report[name] = measure()
     print(json.dumps({**report, "load_after": os.getloadavg()[0]}, indent=2))
 
 

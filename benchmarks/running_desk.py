@@ -85,7 +85,14 @@ class Desk:
     """`pq up` on a data folder of its own."""
 
     def __init__(
-        self, stack: ExitStack, data_dir: Path, symbols: Sequence[Symbol], url: str | None, **env: str
+        self,
+        stack: ExitStack,
+        data_dir: Path,
+        symbols: Sequence[Symbol],
+        url: str | None,
+        *,
+        flows: bool = False,
+        **env: str,
     ) -> None:
         """Start it and wait until ticks flow.
 
@@ -94,6 +101,7 @@ class Desk:
             data_dir: A new folder.
             symbols: Subscribed from the start; none leaves that to the desk.
             url: Of the exchange; None lets the desk start its own.
+            flows: Whether Prefect's server and the flows run, too.
             env: Further environment variables.
         """
         self.folders = Folders(data_dir).create()
@@ -106,9 +114,12 @@ class Desk:
         if url is not None:
             environ["POCKETQUANT_SIMULATED__URL"] = f"{url}/kraken"
         command = [sys.executable, "-m", "pocketquant", "up", "--feed", "sim", "--plain", "--data-dir", str(data_dir)]
+        command += [] if flows else ["--without", "flows"]
         self.child = stack.enter_context(process(command, 60, **environ))
         until(lambda: self.status("ingest").get("feeds", [{}])[0].get("ticks"), "no tick comes")
         until(lambda: self.status("bars").get("ticks"), "no bar is made")
+        if flows:
+            until(lambda: self.status("flows"), "the flows are not served")
 
     def status(self, name: str) -> dict[str, Any]:
         """What a process says of itself."""
