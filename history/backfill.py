@@ -178,6 +178,7 @@ def backfill_symbol(
                     msg = f"backfill of {symbol} {interval} was stopped; start it again, and it goes on"
                     raise StoppedError(msg)
             tally.note(desk, start, asked, WRITER)
+            tell(total=_sum(before, tally.total))
             left = state.left - slots_between(calendar, interval, start, end)
             pace = (desk.now_ns() - began) / 1e9 / max(plan.left - left, 1)
             tell(done=state.done + 1, left=left, eta_s=pace * left)
@@ -318,6 +319,7 @@ def _sum(old: Total, new: Total) -> Total:
         old.inserted + new.inserted,
         old.updated + new.updated,
         old.bad + new.bad,
+        old.lost + new.lost,
         min((first for first, _ in spans), default=None),
         max((last for _, last in spans), default=None),
     )

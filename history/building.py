@@ -19,11 +19,12 @@ from market.streams import FeedKind, Stream
 from market.symbols import Symbol
 from market.ticks import MARK, TICK, MarkKind
 from operators.rollup import roll_up
-from sources.history.provider import BadRow, Page, TradePage
+from sources.history.provider import NOBODY_KNOWS, BadRow, Page, TradePage
 
 if TYPE_CHECKING:
     from operators.bars import Aggregator
 
+_ALL: Final = (-(1 << 63), (1 << 63) - 1)
 _FILE: Final = 1
 """Clock domain of ticks whose clock is their own event time."""
 
@@ -37,6 +38,8 @@ class Part(NamedTuple):
     """ns; these bars, with those of the parts before, are all that the provider has in `[start, end)`."""
     end: int
     bad: Sequence[BadRow] = ()
+    lost: Sequence[int] = ()
+    """Starts of bars that traded and are in no part, ns, or `NOBODY_KNOWS`."""
 
 
 def parts_of(pages: Iterable[Page], start: int | None, end: int) -> Iterator[Part]:
@@ -65,7 +68,7 @@ def parts_of(pages: Iterable[Page], start: int | None, end: int) -> Iterator[Par
         if not keep.all():
             bars = bars[keep]
         if not len(bars):
-            yield Part(bars, end, end, page.bad)
+            yield Part(bars, end, end, page.bad, page.lost)
             continue
         first, last = int(bars["start"][0]), min(int(bars["end"][-1]), end)
         if low is None:
@@ -74,7 +77,7 @@ def parts_of(pages: Iterable[Page], start: int | None, end: int) -> Iterator[Par
             # The next page joins on to what is known, on one side of it.
             first, last = min(first, high), max(last, low)
             low, high = min(low, first), max(high, last)
-        yield Part(bars, first, last, page.bad)
+        yield Part(bars, first, last, page.bad, page.lost)
 
 
 def rolled_up(parts: Iterable[Part], interval: Interval, calendar: Calendar, span: tuple[int, int]) -> Iterator[Part]:
@@ -87,14 +90,17 @@ def rolled_up(parts: Iterable[Part], interval: Interval, calendar: Calendar, spa
         span: `[start, end)` that the finer bars were asked for, ns, beginning where a coarse bar begins.
 
     Yields:
-        As many parts, each of the coarse bars that came to be complete with it; after the last the rest.
+        As many parts, each of the coarse bars that came to be complete with it; after the last the rest. A bar that
+        lacks a lost finer one is lost too: it would look whole, and be wrong.
     """
     held = np.empty(0, BAR)
+    lost = _Lost(interval, calendar)
     known: tuple[int, int] | None = None
     done: tuple[int, int] | None = None
     bad: list[BadRow] = []
     for part in parts:
         bad += part.bad
+        lost.add(part.lost, _span_of(part.bars))
         if part.end > part.start:
             known = (part.start, part.end) if known is None else (min(known[0], part.start), max(known[1], part.end))
             held = np.concatenate((held, part.bars))
@@ -105,13 +111,58 @@ def rolled_up(parts: Iterable[Part], interval: Interval, calendar: Calendar, spa
             made, held = _take(held, interval, calendar, whole)
             new = _new(whole, done)
             done = whole
-            yield Part(made, *new, tuple(bad))
+            yield Part(lost.without(made), *new, tuple(bad), lost.told())
             bad = []
     made, _ = _take(held, interval, calendar, span)
+    made = lost.without(made)
     for start, end in _around(span, done):
         inside = (made["start"] >= start) & (made["start"] < end)
-        yield Part(made[inside], start, end, tuple(bad))
+        yield Part(made[inside], start, end, tuple(bad), lost.told())
         bad = []
+
+
+class _Lost:
+    """Which of the bars to be made lack something that was lost."""
+
+    def __init__(self, interval: Interval, calendar: Calendar) -> None:
+        self._interval = interval
+        self._calendar = calendar
+        self._starts: set[int] = set()
+        self._spans: list[tuple[int, int]] = []
+        self._told: list[int] = []
+
+    def add(self, lost: Sequence[int], around: tuple[int, int]) -> None:
+        """Take in what was lost, ns; where nobody knows when, it may have been anywhere in the span around."""
+        for time in lost:
+            if time == NOBODY_KNOWS:
+                self._spans.append(around)
+                self._told.append(time)
+                continue
+            start = slot_start(
+                self._calendar, self._interval, slot_number(self._calendar, self._interval, time + 1) - 1
+            )
+            if start not in self._starts:
+                self._starts.add(start)
+                self._told.append(start)
+
+    def without(self, made: NDArray[np.void]) -> NDArray[np.void]:
+        """Bars without those that lack something."""
+        if not (self._starts or self._spans):
+            return made
+        whole = ~np.isin(made["start"], list(self._starts))
+        for first, last in self._spans:
+            whole &= (made["end"] <= first) | (made["start"] >= last)
+        return made[whole]
+
+    def told(self) -> tuple[int, ...]:
+        """Starts of the bars that are lost, ns, or `NOBODY_KNOWS`; each once."""
+        told, self._told = tuple(self._told), []
+        return told
+
+
+def _span_of(bars: NDArray[np.void]) -> tuple[int, int]:
+    """From the first bar's start to the last one's end, ns; all times where there is none."""
+    return (int(bars["start"].min()), int(bars["end"].max())) if len(bars) else _ALL
 
 
 def _whole(known: tuple[int, int], interval: Interval, calendar: Calendar) -> tuple[int, int]:
@@ -165,6 +216,7 @@ def minutes_of(pages: Iterable[TradePage], symbol: Symbol, calendar: Calendar, s
     from operators.bars import Aggregator
 
     stream = Stream(0, "trades", symbol, FeedKind.TRADES, _FILE)
+    lost = _Lost(Interval.M1, calendar)
     kernel = Aggregator(0)
     kernel.add_stream(stream, calendar)
     mark = np.zeros(1, MARK)
@@ -174,7 +226,8 @@ def minutes_of(pages: Iterable[TradePage], symbol: Symbol, calendar: Calendar, s
     known = start
     for page in pages:
         if not len(page.ticks):
-            yield Part(np.empty(0, BAR), end, end, page.bad)
+            lost.add(page.lost, _ALL)
+            yield Part(np.empty(0, BAR), end, end, page.bad, lost.told())
             continue
         seq += 1
         ticks = page.ticks.copy()
@@ -183,10 +236,11 @@ def minutes_of(pages: Iterable[TradePage], symbol: Symbol, calendar: Calendar, s
         made = _fold(kernel, seq, clock, ticks, mark[:0])
         # A trade of this very minute may stand on the next page.
         upto = max(known, clock // MINUTE_NS * MINUTE_NS)
-        yield Part(_minutes(made), known, upto, page.bad)
+        lost.add(page.lost, (known, upto + MINUTE_NS))
+        yield Part(lost.without(_minutes(made)), known, upto, page.bad, lost.told())
         known = upto
     rest = kernel.forming()
-    yield Part(_minutes(rest), known, end)
+    yield Part(lost.without(_minutes(rest)), known, end, (), lost.told())
 
 
 def _minutes(rows: NDArray[np.void]) -> NDArray[np.void]:

@@ -244,4 +244,4 @@ class Failover:
         stream = Stream(0, way.source(provider.name), self._wanted.symbol, FeedKind.TRADES, 0)
         self._covered.add(*covered)
         self._bars += len(rows)
-        return Fetched(BarBatch(rows, (stream,)), provider.name, covered, part.bad)
+        return Fetched(BarBatch(rows, (stream,)), provider.name, covered, part.bad, part.lost)

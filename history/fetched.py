@@ -22,6 +22,9 @@ class Fetched(NamedTuple):
     together are what was asked for."""
     bad: Sequence[BadRow] = ()
     """Rows that were left out."""
+    lost: Sequence[int] = ()
+    """Starts of bars in the span that traded and are not here, ns, or `NOBODY_KNOWS`: their rows, or finer ones that
+    they would have been built from, were left out."""
 
 
 class FetchedTrades(NamedTuple):

@@ -149,7 +149,7 @@ def _trades(
                     # Others of the last millisecond may stand on the next page, so it waits for that one.
                     upto = max(start, int(held["event_time"][-1]) // _MS * _MS) if len(held) else start
                     whole = held["event_time"] < upto
-                    yield FetchedTrades(name, TradePage(held[whole], page.bad), (start, upto))
+                    yield FetchedTrades(name, TradePage(held[whole], page.bad, page.lost), (start, upto))
                     start, held = upto, held[~whole]
         except ProviderError as error:
             failed = error

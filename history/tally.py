@@ -1,17 +1,24 @@
 """What a sync or a backfill received: stored and counted part by part, and noted once it is whole."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from history.books import chunk_book
+from history.slot_numbers import next_slot, slots_between
+from history.spans import Spans
 from history.storing import store_fetched
 from market.bars import BarState
 from market.intervals import Interval
+from market.sessions import calendar_for
 from market.symbols import Symbol
 from sinks.chunk_book import Chunk
+from sources.history.provider import NOBODY_KNOWS
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from history.desk import HistoryDesk
     from history.fetching import Fetched
 
@@ -20,6 +27,9 @@ SETTLE_NS: Final = 120 * 10**9
 EDGE_NS: Final = 4 * 86_400 * 10**9
 """Within this of now a provider may lag (free plans of stocks by a day, and over a long weekend): that it gave nothing
 after a certain bar does not mean that there was nothing."""
+TOGETHER_BARS: Final = 1000
+"""Lost bars that are nearer to each other are fetched again together."""
+_OVER: Final = tuple(state for state in BarState if state is not BarState.FORMING)
 
 
 class Fetch(Protocol):
@@ -54,6 +64,8 @@ class Total:
     """Of the bars, those that replaced another."""
     bad: int = 0
     """Rows that were refused: `pq rejects` shows them."""
+    lost: int = 0
+    """Bars that traded and are not held, since their rows were refused."""
     first: int | None = None
     """Start of the oldest bar, ns."""
     last: int | None = None
@@ -71,6 +83,10 @@ class Tally:
         self._covered: tuple[int, int] | None = None
         self._over: int | None = None
         """End of the newest bar that is over, ns."""
+        self._lost: set[int] = set()
+        self._unread = 0
+        """Bars that were lost, nobody knows where: the span is fetched again."""
+        self._starts: list[NDArray[np.int64]] = []
 
     def store(self, desk: "HistoryDesk", fetched: "Fetched", writer: str) -> None:
         """Write a part and count it.
@@ -87,8 +103,11 @@ class Tally:
         over = rows["end"][rows["state"] != BarState.FORMING]
         if len(over):
             self._over = max(int(over.max()), self._over or 0)
+        self._lost.update(time for time in fetched.lost if time != NOBODY_KNOWS)
+        self._unread += sum(time == NOBODY_KNOWS for time in fetched.lost)
         span = None if old.first is None or old.last is None else (old.first, old.last)
         if len(rows):
+            self._starts.append(rows["start"].copy())
             span = _around(span, int(rows["start"].min()), int(rows["start"].max()))
         self.total = replace(
             old,
@@ -104,6 +123,8 @@ class Tally:
     def note(self, desk: "HistoryDesk", start: int | None, began: int, writer: str, *, join: bool = False) -> None:
         """Note the span that was fetched, as far as it is settled; what is not will be fetched again.
 
+        A bar whose row was refused, and that is not held of another writer, is not settled: it traded.
+
         Args:
             desk: The desk.
             start: ns, from which on bars were asked for; None where a count of them was.
@@ -111,9 +132,10 @@ class Tally:
             writer: Whose log they are in.
             join: See `ChunkBook.record`.
         """
-        if self._covered is None:
+        missing = self._missing(desk)
+        total = self.total = replace(self.total, lost=len(missing) + self._unread)
+        if self._covered is None or self._unread:
             return
-        total = self.total
         if start is None:
             # What the provider has before the oldest bar that it gave was not asked for.
             start = total.first
@@ -122,8 +144,30 @@ class Tally:
         settled = max(began - EDGE_NS, min(self._over or start, began - SETTLE_NS))
         end = min(self._covered[1], settled)
         seq, _ = desk.store.head(writer)
-        chunk = Chunk(start, end, total.provider, total.bars, desk.now_ns(), writer, seq)
-        chunk_book(desk).record(desk.store, self._symbol, self._interval, chunk, join=join)
+        for first, last in self._holes(missing).gaps(start, end):
+            bars = sum(int(((starts >= first) & (starts < last)).sum()) for starts in self._starts)
+            chunk = Chunk(first, last, total.provider, bars, desk.now_ns(), writer, seq)
+            chunk_book(desk).record(desk.store, self._symbol, self._interval, chunk, join=join)
+
+    def _holes(self, missing: Sequence[int]) -> Spans:
+        """Spans to be fetched again; what one call brings is one span, be there a hundred lost bars in it."""
+        calendar, holes, last = calendar_for(self._symbol), Spans(), None
+        for time in missing:
+            since = time
+            if last is not None and slots_between(calendar, self._interval, last, time) < TOGETHER_BARS:
+                since = last
+            holes.add(since, next_slot(calendar, self._interval, time + 1))
+            last = time
+        return holes
+
+    def _missing(self, desk: "HistoryDesk") -> list[int]:
+        """Starts of lost bars that the store does not hold, in order."""
+        if not self._lost:
+            return []
+        lost = sorted(self._lost)
+        held = desk.store.read(self._symbol, self._interval, lost[0], lost[-1] + 1, states=_OVER)
+        known = set(held["start"].to_physical().to_list())
+        return [time for time in lost if time not in known]
 
 
 def _around(span: tuple[int, int] | None, first: int, last: int) -> tuple[int, int]:

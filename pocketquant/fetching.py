@@ -132,6 +132,17 @@ def report_failures(failed: Sequence[tuple[Symbol, str]], of: int) -> None:
         note(f"{len(failed)} of {of} symbols failed; {rest}")
 
 
+def report_lost(symbol: Symbol, interval: "Interval", lost: int) -> bool:
+    """Say on standard error how many bars are missing for rows that were refused; whether there are any."""
+    if lost:
+        bars = "1 bar is" if lost == 1 else f"{lost} bars are"
+        note(
+            f"{symbol} {interval}: {bars} missing, since what came of them cannot be used (`pq rejects` shows it); "
+            "the same command asks for them again"
+        )
+    return lost > 0
+
+
 def statuses(
     settings: "Settings", task: "Task | None", symbols: Sequence[Symbol], interval: "Interval | None"
 ) -> Records:

@@ -105,7 +105,7 @@ def backfill(
                 tell(str(state.plan.symbol), share, f"{state.total.bars:,} bars", whole=whole.share)
 
             done = run_plans(desk, plans, say=fetching.say, told=told, stop=stop)
-    rows, failed = [], []
+    rows, failed, lost = [], [], False
     for one in done:
         why = None if one.error is None else fetching.in_one_line(one.error)
         plan, total = one.plan, one.total
@@ -121,6 +121,8 @@ def backfill(
     records = Records(COLUMNS, rows)
     options.deliver(fetching.without_message(records) if picked == "table" else records, form, as_json, output)
     fetching.report_failures(failed, len(done))
+    for one in done:
+        lost |= fetching.report_lost(one.plan.symbol, interval, one.total.lost)
     if failed and stop.is_set():
         note("stopped before the end: the same command goes on where it was")
-    return 1 if failed else 0
+    return 1 if failed or lost else 0

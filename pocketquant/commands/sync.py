@@ -97,7 +97,7 @@ def sync(
                 tell(str(state.symbol), 1.0)
 
             done = sync_many(desk, wanted, interval, say=fetching.say, told=told, ended=ended, stop=stop, **request)
-    rows, failed = [], []
+    rows, failed, lost = [], [], False
     for one in done:
         why = None if one.error is None else fetching.in_one_line(one.error)
         if why is not None:
@@ -113,7 +113,9 @@ def sync(
     records = Records(COLUMNS, rows)
     options.deliver(fetching.without_message(records) if picked == "table" else records, form, as_json, output)
     fetching.report_failures(failed, len(done))
-    return 1 if failed else 0
+    for one in done:
+        lost |= fetching.report_lost(one.symbol, one.interval, one.total.lost)
+    return 1 if failed or lost else 0
 
 
 def _read(words: tuple[str, ...]) -> tuple[list[Symbol], Interval | None]:

@@ -7,7 +7,7 @@ in base units, a bar that is not over is `forming` and one that is over is `offi
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,10 @@ class BadRow(NamedTuple):
     """The row as it came, shortened."""
 
 
+NOBODY_KNOWS: Final = -1
+"""In place of the start of a lost bar: its row cannot be read so far."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Bars of one answer."""
@@ -99,6 +103,9 @@ class Page:
     """`market.bars.BAR` records in order of start, no start twice within a request (pages that overlap are cut).
     `stream`, `updated_at`, `revision` and `seq` are 0, 0, 0 and -1: the history core fills them in."""
     bad: Sequence[BadRow] = ()
+    lost: Sequence[int] = ()
+    """Starts of bars that traded and cannot be had of the answer, ns, or `NOBODY_KNOWS`: of the bad rows those that
+    no other row stands for, and that are where a bar of ours starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,8 @@ class TradePage:
     """`market.ticks.TICK` records by (event_time, trade id), none twice within a request; `stream` is 0 and
     `received_time` equals `event_time`."""
     bad: Sequence[BadRow] = ()
+    lost: Sequence[int] = ()
+    """When the trades of the bad rows were made, ns, or `NOBODY_KNOWS`."""
 
 
 class Ask(Protocol):

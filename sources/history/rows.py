@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from market.bars import BAR, BarState
 from market.sessions import calendar_for
 from market.slots import bounds_of
-from sources.history.provider import BadAnswer, BadRow, Page
+from sources.history.provider import NOBODY_KNOWS, BadAnswer, BadRow, Page
 from sources.history.request import BarRequest
 
 READ_ERRORS: Final = (ValueError, TypeError, LookupError, OverflowError, AttributeError)
@@ -106,8 +106,9 @@ class BarPages:
             bad: Rows of the answer that could not be read.
         """
         told = list(bad)
+        lost = [NOBODY_KNOWS] * len(told)
         wanted = [row for row in rows if self._request.start <= row.start < self._request.end]
-        kept, columns = _columns(wanted, told)
+        kept, columns = _columns(wanted, told, lost)
         starts = np.fromiter((row.start for row in kept), np.int64, len(kept))
         begin, end, inside = bounds_of(starts, self._request.interval, self._calendar)
         opened, high, low, close, volume, notional, trades = columns
@@ -126,9 +127,12 @@ class BarPages:
         for reason, broken in rules:
             told += [BadRow(reason, shown(kept[index])) for index in np.flatnonzero(broken & good)]
             good &= ~broken
+        # What is off our own bounds is no bar of ours, whatever is wrong with it besides.
+        lost += starts[~good & inside & (begin == starts)].tolist()
         if self._quiet:
             good &= (volume > 0.0) | (trades > 0.0)
         chosen = self._once(starts, good, told, kept)
+        had = set(starts[chosen].tolist())
         bars = np.zeros(len(chosen), BAR)
         bars["start"] = starts[chosen]
         bars["end"] = end[chosen]
@@ -143,7 +147,7 @@ class BarPages:
         if self._left is not None:
             bars = bars[max(len(bars) - self._left, 0) :]
             self._left -= len(bars)
-        return Page(bars, told)
+        return Page(bars, told, [start for start in lost if start not in had])
 
     def _once(
         self, starts: NDArray[np.int64], good: NDArray[np.bool_], told: list[BadRow], kept: Sequence[Row]
@@ -165,7 +169,7 @@ class BarPages:
         return places
 
 
-def _columns(rows: list[Row], told: list[BadRow]) -> tuple[list[Row], NDArray[np.float64]]:
+def _columns(rows: list[Row], told: list[BadRow], lost: list[int]) -> tuple[list[Row], NDArray[np.float64]]:
     """The numbers of rows, shape (7, rows): open, high, low, close, volume, notional, trades; unread rows are told."""
     try:
         return rows, _numbers(rows)
@@ -176,6 +180,7 @@ def _columns(rows: list[Row], told: list[BadRow]) -> tuple[list[Row], NDArray[np
                 _numbers([row])
             except READ_ERRORS:
                 told.append(BadRow("not a number", shown(row)))
+                lost.append(row.start)
             else:
                 kept.append(row)
         return kept, _numbers(kept)

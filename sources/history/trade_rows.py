@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from market.ticks import TICK
-from sources.history.provider import BadRow, TradePage
+from sources.history.provider import NOBODY_KNOWS, BadRow, TradePage
 from sources.history.rows import READ_ERRORS, shown
 
 _ID_MAX: Final = 2**63
@@ -52,6 +52,7 @@ class TradePages:
             bad: Rows of the answer that could not be read.
         """
         told = list(bad)
+        lost = [NOBODY_KNOWS] * len(told)
         records = []
         for row in rows:
             if not self._start <= row.event_time < self._end:
@@ -62,6 +63,7 @@ class TradePages:
                 reason = "not a number"
             if reason:
                 told.append(BadRow(reason, shown([row.event_time, row.price, row.size, row.trade_id])))
+                lost.append(row.event_time)
             else:
                 records.append(
                     (row.event_time, row.event_time, price, size, row.trade_id, row.count, 0, row.aggressor, 0)
@@ -70,7 +72,7 @@ class TradePages:
         # Stable, so that trades without ids keep the order in which they came.
         ticks = ticks[np.lexsort((ticks["trade_id"], ticks["event_time"]))]
         ticks = self._once(ticks)
-        return TradePage(ticks, told)
+        return TradePage(ticks, told, lost)
 
     def _once(self, ticks: NDArray[np.void]) -> NDArray[np.void]:
         known = ticks["trade_id"] >= 0

@@ -29,6 +29,7 @@ from market.sessions import calendar_for
 from market.slots import slots
 from market.symbols import Symbol
 from sinks.sync_book import InHandError, Task
+from sources.history.provider import BadRow
 
 BTC, ETH, SOL = (Symbol("SIM", f"{name}USD") for name in ("BTC", "ETH", "SOL"))
 AAPL = Symbol("NASDAQ", "AAPL")
@@ -112,6 +113,57 @@ def test_a_longer_span_fetches_only_what_is_new(desk):
     assert sorted(at for _, at in fetch.served) == (
         whole(BTC, M1, START - 2 * DAY_NS, START) + whole(BTC, M1, END, END + DAY_NS)
     )
+
+
+class Spoiled(ScriptedHistory):
+    """Rows of some bars cannot be used the first time."""
+
+    def __init__(self, lost, **options):
+        super().__init__(**options)
+        self.lost = set(lost)
+
+    def __call__(self, *args, **options):
+        """As `ScriptedHistory`, without the spoiled ones."""
+        for part in super().__call__(*args, **options):
+            starts = part.batch.rows["start"]
+            mine = self.lost & set(starts.tolist())
+            rows = part.batch.rows[~np.isin(starts, list(mine))]
+            bad = [BadRow("high below low", str(time)) for time in mine]
+            yield part._replace(batch=part.batch._replace(rows=rows), bad=bad, lost=sorted(mine))
+            self.lost -= mine
+
+
+def test_bars_whose_rows_were_refused_are_missing_and_not_quiet_and_are_fetched_again(desk):
+    """They traded: a note that says that nothing did would leave a hole that nobody ever fills."""
+    lost = [START + minute * MINUTE_NS for minute in (10, 11, 40, 9_000)]
+    lost = [time for time in lost if time in whole(BTC)]
+    fetch = Spoiled(lost, page=1000)
+
+    (done,) = backfill(desk, [BTC], M1, START, END, fetch=fetch)
+
+    assert (done.error, done.total.bad, done.total.lost) == (None, len(lost), len(lost))
+    assert starts(desk, BTC) == [time for time in whole(BTC) if time not in lost]
+
+    (done,) = backfill(desk, [BTC], M1, START, END, fetch=(again := ScriptedHistory(page=1000)))
+
+    assert (done.total.lost, done.total.inserted) == (0, len(lost))
+    assert starts(desk, BTC) == whole(BTC)
+    assert [(start, end) for _, start, end, *_ in again.calls] == [
+        (lost[-1], lost[-1] + MINUTE_NS),
+        (lost[0], lost[-2] + MINUTE_NS),
+    ]
+
+    assert plan_backfill(desk, [BTC], M1, START, END)[0].chunks == ()
+
+
+def test_a_bar_that_is_held_is_not_missing_for_a_row_that_was_refused(desk):
+    sync(desk, BTC, M1, start=START, end=START + DAY_NS, fetch=ScriptedHistory(page=2000))
+    held = whole(BTC)[10]
+
+    (done,) = backfill(desk, [BTC], M1, START, END, again=True, fetch=Spoiled([held], page=1000))
+
+    assert (done.total.bad, done.total.lost) == (1, 0)
+    assert plan_backfill(desk, [BTC], M1, START, END)[0].chunks == ()
 
 
 def test_what_a_sync_brought_is_not_fetched_again(desk):

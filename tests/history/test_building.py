@@ -15,7 +15,7 @@ from market.sessions import calendar
 from market.symbols import Symbol
 from market.ticks import TICK
 from operators.rollup import roll_up
-from sources.history.provider import BadRow, Page, TradePage
+from sources.history.provider import NOBODY_KNOWS, BadRow, Page, TradePage
 
 START = 1_767_312_000 * 10**9
 """2026-01-02T00:00:00Z."""
@@ -108,6 +108,49 @@ def test_rows_that_were_left_out_are_told_with_the_bars_around_them():
     assert [part.bad for part in parts_of(pages, START, END)] == [(bad,), (bad,), ()]
     rolled = list(rolled_up(parts_of(pages, START, END), Interval.M3, CLOCK, (START, END)))
     assert sum(len(part.bad) for part in rolled) == 2
+
+
+@given(cuts, st.sets(st.integers(0, MINUTES - 1), max_size=5), st.sampled_from([Interval.M3, Interval.M45]))
+def test_a_bar_that_lacks_a_lost_minute_is_lost_itself(places, lost, interval):
+    """It would look whole, and be wrong."""
+    minutes = truth_of_minutes(START, MINUTES)
+    kept = minutes[~np.isin(np.arange(MINUTES), list(lost))]
+    times = {START + place * MINUTE_NS for place in lost}
+    pages, since = [], START
+    for piece in cut(kept, places):
+        upto = int(piece["start"][-1]) + 1 if len(piece) else since
+        pages.append(Page(piece, (), [time for time in times if since <= time < upto]))
+        since = upto
+    pages.append(Page(kept[:0], (), [time for time in times if time >= since]))
+    parts = list(rolled_up(parts_of(pages, START, END), interval, CLOCK, (START, END)))
+
+    truth = roll_up(minutes, interval, CLOCK)
+    touched = [any(start <= time < end for time in times) for start, end in truth[["start", "end"]].tolist()]
+    assert whole(parts) == truth[~np.array(touched)].tolist()
+    assert sorted(time for part in parts for time in part.lost) == truth["start"][touched].tolist()
+
+
+def test_no_bar_is_built_of_an_answer_with_a_row_that_nobody_can_place():
+    minutes = truth_of_minutes(START, 9)
+    pages = [Page(minutes[:3]), Page(minutes[3:6], (), [NOBODY_KNOWS]), Page(minutes[6:])]
+    parts = list(rolled_up(parts_of(pages, START, END), Interval.M3, CLOCK, (START, END)))
+
+    assert [(bar[0] - START) // MINUTE_NS for bar in whole(parts)] == [0, 6]
+    assert [time for part in parts for time in part.lost] == [NOBODY_KNOWS]
+
+
+@pytest.mark.parametrize("cutting", [[], [100], [100, 200, 230]])
+def test_a_minute_that_lacks_a_lost_trade_is_lost(cutting):
+    ticks = truth_of_trades(START, START + 10 * MINUTE_NS, seed=3, a_minute=30.0)
+    when = START + 4 * MINUTE_NS + 17
+    pages = [TradePage(piece) for piece in cut(ticks, cutting)]
+    place = next(place for place, page in enumerate(pages) if page.ticks["event_time"][-1] >= when)
+    pages[place] = TradePage(pages[place].ticks, (), [when])
+    parts = list(minutes_of(pages, BTC, CLOCK, START, END))
+
+    minutes = [(bar[0] - START) // MINUTE_NS for bar in whole(parts)]
+    assert minutes == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert [time for part in parts for time in part.lost] == [START + 4 * MINUTE_NS]
 
 
 @pytest.mark.parametrize("pages", [[], [Page(np.empty(0, BAR))]])

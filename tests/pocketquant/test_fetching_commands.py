@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from crash.desk import until
 
-from sources.simulated.client import get
+from sources.simulated.client import control, get
 
 HOUSE = Path(__file__).resolve().parents[2]
 JANUARY = ("--start", "2026-01-01", "--end", "2026-01-08")
@@ -70,6 +70,33 @@ def test_an_interval_that_the_provider_lacks_is_built_and_says_so(run):
     assert run("sync", "SIM:BTCUSD", "45m", "--count", 20).code == 0
 
     assert {bar["source"] for bar in run("bars", "SIM:BTCUSD", "45m", "--json").json()} == {"simulated(5m)"}
+
+
+@pytest.mark.parametrize(("interval", "command"), [("1m", "backfill"), ("15m", "backfill"), ("15m", "sync")])
+def test_damaged_rows_are_trouble_that_is_named_and_leave_nothing_false(run, exchange, interval, command):
+    """15m bars are built of 5m ones: one that lacks a damaged row would pass for official, and be wrong."""
+    words = [command, "SIM:ETHUSD", *([interval] if command == "sync" else ["--interval", interval])]
+    http = exchange.replace("ws", "http", 1)
+    control(http, {"kind": "history_nan", "pages": 1, "symbol": "ETHUSD", "duration_s": 3600})
+    try:
+        answer = run(*words, *JANUARY, "--json")
+    finally:
+        control(http, {"kind": "clear"})
+    (row,) = answer.json()
+    assert (answer.code, row["state"], row["refused"] > 0) == (1, "completed", True)
+    (missing,) = re.findall(r"SIM:ETHUSD \w+: (\d+) bars are missing", answer.err)
+    damaged = run("bars", "SIM:ETHUSD", interval, "--all", "--format", "csv").out.splitlines()
+    (held,) = run("coverage", "SIM:ETHUSD", "--interval", interval, *JANUARY, "--json").json()
+    assert held["missing"] >= int(missing)
+
+    assert run(*words, *JANUARY).code == 0
+
+    mended = run("bars", "SIM:ETHUSD", interval, "--all", "--format", "csv").out.splitlines()
+    assert len(mended) == len(damaged) + int(missing)
+    values = [{line.rsplit(",", 3)[0] for line in lines} for lines in (damaged, mended)]
+    assert values[0] <= values[1]
+    (held,) = run("coverage", "SIM:ETHUSD", "--interval", interval, *JANUARY, "--json").json()
+    assert held["missing"] == 0
 
 
 def test_daily_bars_unless_an_interval_is_named_and_1m_is_one(run):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from market.bars import BarState
 from market.intervals import Interval
 from market.symbols import Symbol, parse_symbol
-from sources.history.provider import BadAnswer, NotOffered, Terms
+from sources.history.provider import NOBODY_KNOWS, BadAnswer, BadRow, NotOffered, Terms
 from sources.history.request import BarRequest, Progress, bar_request, moment_text, venue_name
 from sources.history.rows import BarPages, Row, read_rows
 from sources.history.trade_rows import TradePages, TradeRow
@@ -61,6 +61,33 @@ def test_pages_may_come_newest_first():
     ]
 
     assert starts == [[T + 5 * MINUTE, T + 6 * MINUTE], [T + 4 * MINUTE]]
+
+
+def test_a_page_says_which_bars_are_lost_with_its_bad_rows():
+    """One of ours that traded is; one off our bounds never was, and of one that came twice the good row stands."""
+    rows = [
+        row(1, high=1.0),
+        row(2, open="?"),
+        row(3, volume=-1.0),
+        row(4, volume=-1.0),
+        row(4),
+        Row(T + 5 * MINUTE + 1, nan, nan, nan, nan, 1.0),
+        row(6, 1.0),
+        row(6, 2.0),
+        row(200, high=nan),
+    ]
+    page = BarPages(request()).page(rows, T + 300 * MINUTE, [BadRow("unreadable", "?")])
+
+    assert len(page.bad) == 7
+    assert sorted(page.lost) == [NOBODY_KNOWS, *(T + place * MINUTE for place in (1, 2, 3))]
+
+
+def test_a_page_of_trades_says_when_the_lost_ones_were_made():
+    page = TradePages(T, T + MINUTE).page(
+        [TradeRow(T + 5, nan, 1.0, 1, 0), TradeRow(T + 6, 1.0, 1.0, 2, 0)], [BadRow("unreadable", "?")]
+    )
+
+    assert sorted(page.lost) == [NOBODY_KNOWS, T + 5]
 
 
 def test_of_two_rows_with_one_start_the_later_stands_and_the_other_is_told():
