@@ -5,8 +5,9 @@ import asyncio
 import os
 import random
 import signal
+import sqlite3
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         logs.configure("prefect", folders.log_file("prefect"), level="warning", secrets=settings.secrets())
         port = options.port or settings.flows.port
         environ.prepare(folders, port)
-        _make_home(folders.prefect)
+        make_home(folders.prefect)
         with suppress(OSError):
             os.nice(NICENESS)
         serve(settings, port)
@@ -103,17 +104,38 @@ def serve(settings: Settings, port: int) -> None:
         raise DeskError(msg)
 
 
-def _make_home(home: Path) -> None:
+def make_home(home: Path) -> None:
     """The folder of Prefect's database, for this user alone: parameters of runs are in it.
+
+    A database that cannot be read is moved aside: a new one lacks nothing but the list of past runs, and without one
+    there would be no flows.
 
     Raises:
         DeskError: It cannot be made.
     """
+    database = home / "prefect.db"
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _damaged(database):
+            for ending in ("", "-wal", "-shm"):
+                path = database.with_name(database.name + ending)
+                if path.exists():
+                    path.replace(path.with_name(f"{path.name}.damaged"))
+            logs.logger().error("Prefect's database was damaged and is moved aside", path=f"{database}.damaged")
     except OSError as error:
         msg = f"folder {home} cannot be made: {error.strerror or error}; free space, or mend its permissions"
         raise DeskError(msg) from error
+
+
+def _damaged(database: Path) -> bool:
+    """Whether a file is there that SQLite cannot read, or not as a whole."""
+    if not database.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(database)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",))
+    except sqlite3.DatabaseError as error:
+        return error.sqlite_errorcode in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
 
 
 if __name__ == "__main__":
