@@ -9,6 +9,7 @@ from flows.archive import archive
 from flows.backfill import backfill
 from flows.backup import backup, restore_drill
 from flows.corporate_actions import corporate_actions
+from flows.cross_check import cross_check
 from flows.gap_bell import GAP_EVENT
 from flows.heal import WAIT_S, heal
 from flows.reconcile import reconcile
@@ -81,6 +82,7 @@ def table(symbols: Sequence[Symbol], today: date) -> list[Entry]:
         ),
         Entry(restore_drill, {"0 4 * * 0": {}}, alone=True, catch_up=True),
         Entry(corporate_actions, {"30 5 * * *": {}}, alone=True, catch_up=True),
+        Entry(cross_check, {"30 6 * * *": {}}, alone=True),
         Entry(watch, {"*/10 * * * *": {}}, alone=True, keeps=True),
     ]
 

@@ -108,6 +108,7 @@ def test_the_table_of_flows_is_the_one_that_was_promised(deployed):
         "backup": ["0 2 * * *", "0 0,1,3-23 * * *", "2-57/5 * * * *"],
         "restore-drill": ["0 4 * * 0"],
         "corporate-actions": ["30 5 * * *"],
+        "cross-check": ["30 6 * * *"],
         "watch": ["*/10 * * * *"],
     }
     assert {one.schedule.timezone for made in deployed.values() for one in made.schedules} == {"UTC"}
