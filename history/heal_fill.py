@@ -1,6 +1,6 @@
 """The minutes of a span from whoever has them: a venue's trades, made into bars by the live kernel, or minute bars."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -15,9 +15,10 @@ from market.bars import BAR, BarState
 from market.errors import DeskError
 from market.intervals import MINUTE_NS, Interval
 from market.sessions import calendar_for
+from market.slots import bounds_of
 from market.symbols import Symbol
 from sinks.ledger import Reject
-from sources.history.provider import BadRow, KeyRefused, NoKey, NotOffered, TradePage
+from sources.history.provider import NOBODY_KNOWS, BadRow, KeyRefused, NoKey, NotOffered, TradePage
 
 if TYPE_CHECKING:
     from history.desk import HistoryDesk
@@ -70,13 +71,13 @@ def fill(desk: "HistoryDesk", symbol: Symbol, start: int, end: int, upto: int) -
 def _of_trades(desk: "HistoryDesk", symbol: Symbol, start: int, end: int) -> Filled | None:
     """None where nobody gave all the trades."""
     names: list[str] = []
-    bad: list[BadRow] = []
+    lost: list[int] = []
 
     def pages(fetched: Iterator[FetchedTrades]) -> Iterator[TradePage]:
         for part in fetched:
             if part.provider not in names:
                 names.append(part.provider)
-            bad.extend(part.page.bad)
+            lost.extend(part.page.lost)
             yield part.page
 
     try:
@@ -86,7 +87,7 @@ def _of_trades(desk: "HistoryDesk", symbol: Symbol, start: int, end: int) -> Fil
         # Bars may be had where trades are not, and say what the trouble is where neither are.
         return None
     own = VENUES.get(symbol.exchange)
-    if bad or (end > desk.now_ns() - LAG_NS and any(name != own for name in names)):
+    if lost or (end > desk.now_ns() - LAG_NS and any(name != own for name in names)):
         return None
     known = Spans()
     known.add(start, end)
@@ -127,6 +128,7 @@ def of_bars(
     covered: list[tuple[str, int, int]] = []
     reached: dict[str, int] = {}
     bad: list[tuple[str, BadRow]] = []
+    lost: set[int] = set()
     trouble, lasting = "", False
     try:
         stop = min(upto, end + TRADES_NS * 4)
@@ -140,6 +142,7 @@ def of_bars(
             if part.bad:
                 desk.ledger.reject_many(Reject(part.provider, *row, now, symbol) for row in part.bad)
                 bad += [(part.provider, row) for row in part.bad]
+                lost.update(part.lost)
             covered.append((part.provider, *part.covered))
             if len(part.batch.rows):
                 reached[part.provider] = max(reached.get(part.provider, 0), int(part.batch.rows["end"].max()))
@@ -154,18 +157,38 @@ def of_bars(
     made = np.concatenate([_NONE, *rows])
     made = made[(made["start"] >= start) & (made["start"] < end)]
     made = made[np.argsort(made["start"], kind="stable")]
-    if bad:
-        # The row that could not be used may have been any of the minutes that no bar came of.
-        name, row = bad[0]
-        known = Spans()
-        for first, last in made[["start", "end"]].tolist():
-            known.add(first, last)
-        trouble = trouble or f"{name} gave {len(bad)} rows of {symbol} that cannot be used, the first: {row.reason}"
-        lasting = True
+    lost.difference_update(made["start"].tolist())
+    if lost:
+        name, row = bad[0] if bad else (covered[0][0], None)
+        known = _bars_alone(made) if NOBODY_KNOWS in lost else _without(known, lost, symbol, interval, (start, end))
+        why = (
+            f"{name} gave {len(lost)} bars of {symbol} that cannot be used{f', the first: {row.reason}' if row else ''}"
+        )
+        trouble, lasting = trouble or why, True
     elif not trouble and _open_slots(known, symbol, interval, start, end):
         asked = " and ".join(sorted({name for name, *_ in covered}))
         return Filled(made, tuple(sources), known, f"{asked} may not have {symbol} up to now yet", lagging=True)
     return Filled(made, tuple(sources), known, trouble, lasting)
+
+
+def _bars_alone(bars: NDArray[np.void]) -> Spans:
+    """No more than the bars themselves: one that cannot be read may have been any of the others."""
+    known = Spans()
+    for first, last in bars[["start", "end"]].tolist():
+        known.add(first, last)
+    return known
+
+
+def _without(known: Spans, lost: Collection[int], symbol: Symbol, interval: Interval, span: tuple[int, int]) -> Spans:
+    """What is known of a span but for the bars that start at these moments."""
+    start, end, inside = bounds_of(np.array(sorted(lost)), interval, calendar_for(symbol))
+    holes = [*known.gaps(*span), *zip(start[inside].tolist(), end[inside].tolist(), strict=True)]
+    left, begin = Spans(), span[0]
+    for first, last in sorted(holes):
+        left.add(begin, first)
+        begin = max(begin, last)
+    left.add(begin, span[1])
+    return left
 
 
 def _open_slots(known: Spans, symbol: Symbol, interval: Interval, start: int, end: int) -> bool:

@@ -4,6 +4,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+from scripted import provider as scripted
 from scripted.provider import Script, seat, truth_of_minutes, truth_of_trades
 
 from history.desk import HistoryDesk
@@ -20,7 +21,7 @@ from sinks.bar_store import StoreAway
 from sinks.heal_book import HealBook
 from sinks.ledger import GapState, Ledger
 from sinks.sqlite_bars import SqliteBars
-from sources.history.provider import NotOffered, ProviderAway, Terms
+from sources.history.provider import NOBODY_KNOWS, BadRow, NotOffered, Page, ProviderAway, Terms
 
 BTC = Symbol("SIM", "BTCUSD")
 HOUR = 60 * MINUTE_NS
@@ -512,28 +513,35 @@ def test_waiting_for_the_last_minute_heals_in_one_run(desk, clock, truth):
     assert clock() - now < 90 * 10**9
 
 
-def test_rows_that_cannot_be_used_leave_no_minute_to_guesswork(desk, clock, truth, monkeypatch):
-    """The refused row may have been any of the minutes without a bar: what came is kept, the rest is unfillable."""
-    from scripted import provider as scripted
+@pytest.mark.parametrize("known", [True, False], ids=["of a known minute", "of nobody knows which"])
+def test_rows_that_cannot_be_used_leave_no_minute_to_guesswork(desk, clock, truth, monkeypatch, known):
+    """Where the row's minute is known that one is lacking; else any minute without a bar may be it.
 
-    from sources.history.provider import BadRow, Page
-
-    Live(desk, truth, clock()).outage(clock() - 90 * MINUTE_NS, clock() - 80 * MINUTE_NS).write()
-    lost = truth[(truth["start"] >= clock() - 90 * MINUTE_NS) & (truth["start"] < clock() - 80 * MINUTE_NS)]
-    served = truth[truth["start"] != lost["start"][3]]
+    Either way what came is kept, and the gap is unfillable and says why.
+    """
+    start = clock() - 90 * MINUTE_NS
+    quiet = (truth["start"] >= start) & (truth["start"] < start + 3 * MINUTE_NS)
+    truth = truth[~quiet]
+    Live(desk, truth, clock()).outage(start, start + 10 * MINUTE_NS).write()
+    spoiled = int(truth["start"][truth["start"] >= start + 5 * MINUTE_NS][0])
+    served = truth[truth["start"] != spoiled]
     original = scripted.Scripted.fetch
 
     def fetch(self, *args, **kwargs):
         for page in original(self, *args, **kwargs):
-            yield Page(page.bars, [BadRow("high below low", "[1, 2]")])
+            yield Page(page.bars, [BadRow("high below low", "[1, 2]")], [spoiled if known else NOBODY_KNOWS])
 
     monkeypatch.setattr(scripted.Scripted, "fetch", fetch)
     seat(desk, simulated=Script(bars=served))
     clock.now_ns += MINUTE_NS
     (outcome,) = heal(desk).gaps
     assert outcome.gap.state is GapState.UNFILLABLE
-    assert "high below low" in outcome.why
+    assert "gave 1 bar of SIM:BTCUSD that cannot be used, the first: high below low" in outcome.why
     assert_as_the_truth(desk, served)
-    assert [(one.source, one.reason, one.total) for one in desk.ledger.reject_counts()] == [
-        ("simulated", "high below low", 1)
-    ]
+    with HealBook(desk.folders.history) as book:
+        lacking = [span for spans in book.lacking().values() for span in spans]
+    if known:
+        assert lacking == [(spoiled, spoiled + MINUTE_NS)]
+    else:
+        assert lacking[0] == (start, start + 3 * MINUTE_NS), "the quiet minutes too"
+    assert [(one.source, one.reason) for one in desk.ledger.reject_counts()] == [("simulated", "high below low")]
