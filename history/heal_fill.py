@@ -161,9 +161,8 @@ def of_bars(
     if lost:
         name, row = bad[0] if bad else (covered[0][0], None)
         known = _bars_alone(made) if NOBODY_KNOWS in lost else _without(known, lost, symbol, interval, (start, end))
-        why = (
-            f"{name} gave {len(lost)} bars of {symbol} that cannot be used{f', the first: {row.reason}' if row else ''}"
-        )
+        told = f", the first: {row.reason}" if row else ""
+        why = f"{name} gave {len(lost)} {'bar' if len(lost) == 1 else 'bars'} of {symbol} that cannot be used{told}"
         trouble, lasting = trouble or why, True
     elif not trouble and _open_slots(known, symbol, interval, start, end):
         asked = " and ".join(sorted({name for name, *_ in covered}))
