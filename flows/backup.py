@@ -69,7 +69,7 @@ def restore_drill() -> str:
             _show_drills(found)
     return (
         f"{done.id} can be restored: {len(done.collections)} collections equal theirs, {done.bytes} bytes, "
-        f"in {done.seconds / 60:.1f} minutes"
+        f"in {done.seconds / 60:.2f} minutes"
     )
 
 

@@ -92,6 +92,8 @@ def columns(points: Sequence[tuple[int, float]], unit: str, bad: Sequence[bool] 
     axes = figure.subplots()
     colours = ["tab:red" if is_bad else "tab:blue" for is_bad in bad or [False] * len(points)]
     axes.bar(range(len(points)), [value for _, value in points], color=colours, width=0.7)
+    # A single column is one among those that may come, and no slab.
+    axes.set_xlim(-0.7, max(len(points), 12) - 0.3)
     step = -(-len(points) // 8)
     shown = range(0, len(points), step)
     axes.set_xticks(list(shown), [f"{_date(points[place][0] // 86_400_000_000_000):%Y-%m-%d}" for place in shown])
