@@ -2,6 +2,7 @@
 
 import hashlib
 import marshal
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -16,6 +17,7 @@ _MARGIN_BYTES: Final = 64 << 20
 _BUSY_S: Final = 30.0
 _MARSHAL: Final = 2
 """A format without references to objects: equal rows give equal bytes, in every version of Python."""
+_NULL: Final = re.compile(r"NULL value in (\w+)\.(\w+)")
 
 
 class Held(NamedTuple):
@@ -97,10 +99,42 @@ def check_sqlite(path: Path, original: Path | None = None) -> None:
     """
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as held:
-            (said,) = held.execute("PRAGMA quick_check(1)").fetchone()
+            said = _fault(held)
     except sqlite3.Error as error:
         said = str(error)
-    if said != "ok":
+    if said:
         lines = " ".join(str(said).split())
         msg = f"{original or path} is damaged: {lines}"
         raise DeskError(msg)
+
+
+def _fault(held: sqlite3.Connection) -> str:
+    """The first thing that is wrong with a database; empty if nothing is."""
+    (said,) = held.execute("PRAGMA quick_check(1)").fetchone()
+    if not _unfounded(held, said):
+        return "" if said == "ok" else str(said)
+    # The trees were looked at before that, so they are in order; the rows of each table are looked at by themselves, or
+    # the false alarms of one would hide what is wrong with another.
+    names = held.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").fetchall()
+    for (name,) in names:
+        for (line,) in held.execute(f"PRAGMA quick_check('{name}')"):
+            if line != "ok" and not _unfounded(held, line):
+                return str(line)
+    return ""
+
+
+def _unfounded(held: sqlite3.Connection, said: str) -> bool:
+    """Whether SQLite reports a NULL that is not there.
+
+    Versions 3.40.0 to 3.41.0, of which Debian 12 has one, see NULLs in tables WITHOUT ROWID whose key is not the first
+    columns. (Source: measured with 3.40.1; the rows that it complains of hold numbers.)
+    """
+    found = _NULL.fullmatch(said)
+    if found is None:
+        return False
+    table, column = found.groups()
+    # By its type: what `IS NULL` says of a column that is declared NOT NULL, SQLite does not look up.
+    (is_there,) = held.execute(
+        f"""SELECT EXISTS (SELECT 1 FROM "{table}" WHERE typeof("{column}") = 'null')"""
+    ).fetchone()
+    return not is_there
