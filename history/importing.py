@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from market.errors import DeskError
 from market.intervals import Interval
 from market.symbols import Symbol
-from sinks.bar_store import Written
+from sinks.bar_store import StoreAway, Written
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from history.desk import HistoryDesk
     from history.import_checks import Checked
+    from market.bars import BarBatch
     from sources.bar_files.rows import BadLine, BarFile, Named
 
 SOURCE: Final = "file"
@@ -122,12 +123,12 @@ def import_bars(
     Raises:
         WrongFile: It cannot be read, lacks a column, or is of other bars.
         BadFile: It has bad rows, or contradicts what is held. Nothing was written.
-        DeskError: The symbol's exchange has no calendar, or the store does not take it. Nothing was written.
+        DeskError: The symbol's exchange has no calendar, or the store does not take it. Nothing was written, unless a
+            server went away amid it: then the same file, imported again, completes it.
     """
     import numpy as np
 
     from history.import_checks import check_rows
-    from history.storing import store_patiently
     from market.bars import BarBatch
     from market.sessions import calendar_for
     from market.streams import FeedKind, Stream
@@ -170,7 +171,7 @@ def import_bars(
     written = None
     if not dry_run:
         tell("write", 0.0)
-        written = store_patiently(desk, BarBatch(checked.bars, (stream,)), WRITER)
+        written = _store(desk, path, BarBatch(checked.bars, (stream,)))
         _note_rejects(desk, path, symbol, bad)
         tell("write", 1.0)
     return Imported(
@@ -283,6 +284,19 @@ def _compare(desk: "HistoryDesk", symbol: Symbol, interval: Interval, bars: "NDA
         contradicted=int(contradicted.sum()),
         first=text,
     )
+
+
+def _store(desk: "HistoryDesk", path: Path, batch: "BarBatch") -> Written:
+    """Write all of it; a server without transactions may have taken a part before it went away, and that is said."""
+    from history.storing import store_patiently
+
+    try:
+        return store_patiently(desk, batch, WRITER)
+    except StoreAway as error:
+        if "://" not in desk.store.where:
+            raise
+        msg = f"{error}; a part of {path} may be stored: import it again once it answers, and no bar comes twice"
+        raise StoreAway(msg) from error
 
 
 def _note_rejects(desk: "HistoryDesk", path: Path, symbol: Symbol, bad: Sequence["BadLine"]) -> None:

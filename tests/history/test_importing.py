@@ -349,6 +349,21 @@ def test_a_store_that_stays_away_leaves_nothing_of_the_file(desk, file, monkeypa
     assert import_bars(desk, file(lines(60)), BTC, Interval.M1).written.inserted == 60
 
 
+def test_a_server_that_goes_away_amid_a_file_may_have_a_part_and_that_is_said(desk, file, monkeypatch):
+    """It has no transactions; the same file again completes it."""
+
+    def away(*_, **__):
+        msg = "MongoDB at mongodb://db/bars does not answer"
+        raise StoreAway(msg)
+
+    desk.store.ping()
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.store, "where", "mongodb://db/bars", raising=False)
+        patch.setattr(type(desk.store), "upsert", away)
+        with pytest.raises(StoreAway, match=r"a part of .*bars\.csv may be stored: import it again"):
+            import_bars(desk, file(lines(60)), BTC, Interval.M1)
+
+
 # Files of others.
 
 
