@@ -2,6 +2,8 @@
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 N ?= 20
+# Test files are shared out to so many processes; many tests wait for processes and servers, so two cores keep three busy.
+WORKERS ?= 3
 
 .PHONY: run test setup lint types imports unit bench prove crash coverage lock clean help
 
@@ -36,7 +38,7 @@ imports: setup
 	$(BIN)/lint-imports
 
 unit: setup
-	$(PYTEST)
+	$(PYTEST) -n $(WORKERS) --dist loadfile
 
 bench:
 	@sh infra/setup.sh bench

@@ -65,6 +65,9 @@ def fill(desk: HistoryDesk, clock: Clock, bars: int = 3, ticks: int = 50) -> Non
     """Bars, ticks and a gap, as a running desk writes them."""
     for number in range(bars):
         imported(desk.store, bar(number, 10.0 + number))
+    # Versions that are not shown any more, one of them without a notional.
+    imported(desk.store, bar(0, 10.5, notional=float("nan")))
+    imported(desk.store, bar(0, 10.25))
     note(desk, clock, ticks)
     desk.ledger.note_gap(SYMBOLS[0], BEGIN, BEGIN + 60 * SECOND, "down", BEGIN)
     desk.folders.config.write_text('grace_s = 3.0\nnotify = ["json://user:hunter2@localhost"]\n')

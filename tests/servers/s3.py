@@ -1,17 +1,13 @@
 """A real S3 server for tests: the one at `S3_ENDPOINT`, or MinIO as a process on loopback, or a skip.
 
-MinIO is taken from the path or from a cache folder outside the project (`$XDG_CACHE_HOME/pocketquant`, else
-`~/.cache/pocketquant`), into which `python tests/servers/s3.py` builds it once, with Go, in a minute or two.
-`POCKETQUANT_REQUIRE_S3=1` turns the skip into a failure, for machines where it must not go unnoticed.
+See `servers.minio` for where that is from; to build it takes a minute or two, once. `POCKETQUANT_REQUIRE_S3=1` turns the
+skip into a failure, for machines where it must not go unnoticed.
 """
 
 import contextlib
-import fcntl
 import os
-import shutil
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -21,15 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from servers.minio import MissingError, find_minio
 
-MODULE = "github.com/minio/minio@v0.0.0-20260212201848-7aac2a2c5b7c"
 USER, PASSWORD = "pocketquant", "pocketquant-tests"
 START_TIMEOUT_S = 60.0
-BUILD_TIMEOUT_S = 900
-
-
-class MissingError(Exception):
-    """What the server needs and the machine lacks, in words."""
 
 
 class S3Server(NamedTuple):
@@ -78,45 +69,6 @@ def s3_bucket(s3_server: S3Server) -> str:  # What makes the name is there.
     return f"s3://test-{uuid.uuid4().hex[:12]}/desk"
 
 
-def find_minio() -> Path:
-    """The program.
-
-    Raises:
-        MissingError: It is neither on the path nor in the cache.
-    """
-    found = shutil.which("minio")
-    if found:
-        return Path(found)
-    cached = cache() / "minio"
-    if cached.is_file():
-        return cached
-    msg = f"minio is neither on the path nor at {cached}; `python tests/servers/s3.py` builds it once (needs Go)"
-    raise MissingError(msg)
-
-
-def cache() -> Path:
-    """The folder of what tests fetch."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "pocketquant"
-
-
-def build() -> Path:
-    """Build the program into the cache, unless it is there; one process at a time."""
-    with contextlib.suppress(MissingError):
-        return find_minio()
-    folder = cache()
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "minio.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "minio").is_file():
-            aside = folder / "minio.building"
-            environ = {**os.environ, "GOBIN": str(aside)}
-            subprocess.run(["go", "install", MODULE], env=environ, check=True, timeout=BUILD_TIMEOUT_S)
-            (aside / "minio").rename(folder / "minio")
-            shutil.rmtree(aside)
-    return folder / "minio"
-
-
 def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and process.poll() is None:
@@ -125,7 +77,3 @@ def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
         time.sleep(0.05)
     msg = f"MinIO did not answer at {url} within {START_TIMEOUT_S:.0f} s: {log.read_text()[-500:]}"
     raise RuntimeError(msg)
-
-
-if __name__ == "__main__":
-    print(build(), file=sys.stderr)
