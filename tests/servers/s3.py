@@ -1,7 +1,7 @@
 """A real S3 server for tests: the one at `S3_ENDPOINT`, or MinIO as a process on loopback, or a skip.
 
-See `servers.minio` for where that is from; to build it takes a minute or two, once. `POCKETQUANT_REQUIRE_S3=1` turns the
-skip into a failure, for machines where it must not go unnoticed.
+See `servers.minio` for where that is from; to build it takes a minute or two, once. `POCKETQUANT_REQUIRE_S3=1` turns
+the skip into a failure, for machines where it must not go unnoticed.
 """
 
 import contextlib
