@@ -71,7 +71,8 @@ def loop(views, state, parameters, counts, requests, scratch, at):
         if written + room > len(requests):
             return row
         at[0] = row
-        n = decide(held, views[row], p, scratch)
+        # Only of whole numbers: what is none is not compiled, and plain Python says so.
+        n = decide(held, views[row], p, scratch) | 0
         counts[row] = n
         if n < 0:
             return row
