@@ -10,6 +10,7 @@ from infra.settings import Settings, load_settings
 from market.bars import COLUMNS, BarState
 from market.errors import DeskError
 from market.intervals import Interval, IntervalError, parse_interval
+from market.sessions import calendar_name
 from market.spelling import read_symbol
 from market.symbols import Symbol, SymbolError
 from pocketquant.bar_frames import BarReader
@@ -322,12 +323,13 @@ def _frame(kinds: Any, rows: Iterable[tuple[Any, ...]]) -> "pl.DataFrame":
 
 
 def _symbol(value: str | Symbol) -> Symbol:
-    if isinstance(value, Symbol):
-        return value
     try:
-        return read_symbol(value)
+        symbol = value if isinstance(value, Symbol) else read_symbol(value)
     except SymbolError as error:
         raise DeskError(str(error)) from error
+    # An exchange without a calendar can hold nothing: a slip, as it is for `pq`, and not an empty answer.
+    calendar_name(symbol)
+    return symbol
 
 
 def _interval(value: str | Interval) -> Interval:

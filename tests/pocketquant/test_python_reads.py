@@ -217,6 +217,7 @@ def test_the_forming_bar_is_merged_and_answers_are_kept(desk, fill, redis_server
     ("call", "text"),
     [
         (lambda desk: desk.bars("BTCUSD", "1m"), "symbol 'BTCUSD' is not EXCHANGE:TICKER"),
+        (lambda desk: desk.bars("KRACKEN:BTCUSD", "1m"), "exchange KRACKEN of KRACKEN:BTCUSD has no session calendar"),
         (lambda desk: desk.bars("SIM:BTCUSD", "7m"), "interval '7m' is none of"),
         (lambda desk: desk.bars("SIM:BTCUSD", "1m", state="odd"), "state 'odd' is none of forming closed"),
         (lambda desk: desk.bars("SIM:BTCUSD", "1m", limit=0), "limit 0 is not at least 1"),
