@@ -70,10 +70,10 @@ def write_starter(name: str, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as out:
             out.write(STARTER.replace("NAME", wanted))
-    except FileExistsError as error:
-        msg = f"strategy file {path} is there already; nothing was written"
-        raise StrategyError(msg) from error
     except OSError as error:
+        if path.exists():
+            msg = f"strategy file {path} is there already; nothing was written"
+            raise StrategyError(msg) from error
         msg = f"strategy file {path} cannot be written: {error.strerror or error}"
         raise StrategyError(msg) from error
     return path
