@@ -35,8 +35,8 @@ def test_text_becomes_what_a_parameter_is():
         (
             {"count": "ten", "must": 1},
             (
-                "strategy some: parameter count (1 to 9): Input should be a valid integer, unable to parse string as an "
-                "integer; it is 'ten'"
+                "strategy some: parameter count (1 to 9): Input should be a valid integer, unable to parse "
+                "string as an integer; it is 'ten'"
             ),
         ),
         (
@@ -50,8 +50,8 @@ def test_text_becomes_what_a_parameter_is():
         (
             {"up": "maybe", "must": 1},
             (
-                "strategy some: parameter up (true, false): Input should be a valid boolean, unable to interpret input; "
-                "it is 'maybe'"
+                "strategy some: parameter up (true, false): Input should be a valid boolean, unable to interpret "
+                "input; it is 'maybe'"
             ),
         ),
         ({"must": "nan"}, "strategy some: parameter must must be a finite number; it is nan"),
