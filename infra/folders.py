@@ -31,6 +31,8 @@ class Folders:
         self.recovery_bars = self.recovery / "bars"
         self.run = self.data_dir / "run"
         self.logs = self.data_dir / "logs"
+        self.strategies = self.data_dir / "strategies"
+        self.loops = self.cache / "loops"
         self.config = self.data_dir / "pocketquant.toml"
         self.pid_file = self.run / "supervisor.pid"
         self.simulated_url = self.run / "simulated.url"

@@ -179,6 +179,8 @@ class Settings(BaseSettings):
     """Two providers' bars that differ by more are a finding."""
     archive_to: str | None = None
     """Folder or `s3://bucket/prefix` of the Parquet archive; None is `archive` in the data folder."""
+    strategies_dir: Path | None = None
+    """Folder of your own strategies; None is `strategies` in the data folder."""
     backup: Backup = Backup()
     flows: Flows = Flows()
 
@@ -233,6 +235,11 @@ class Settings(BaseSettings):
     def folders(self) -> Folders:
         """Paths of the data folder."""
         return Folders(self.data_dir)
+
+    @property
+    def strategies(self) -> Path:
+        """Folder of the user's own strategies."""
+        return self.strategies_dir.expanduser() if self.strategies_dir else self.folders.strategies
 
     @property
     def redis(self) -> str:

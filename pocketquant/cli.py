@@ -45,6 +45,7 @@ COMMANDS: Final = {
     "backups": "backup",
     "restore": "backup",
     "drill": "backup",
+    "strategies": "strategies",
     "alert": "alert",
 }
 """Module under `pocketquant.commands` by command, in the order of the help."""

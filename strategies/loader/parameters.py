@@ -119,9 +119,16 @@ def as_text(parameters: BaseModel) -> dict[str, Any]:
     """The same for reports and manifests: numbers, switches, and enumerations by name; `read` takes it back."""
     text: dict[str, Any] = {}
     for one in describe(type(parameters)):
-        value = getattr(parameters, one.name)
-        text[one.name] = _name(value) if one.choices else one.kind(value)
+        value = one.kind(getattr(parameters, one.name))
+        text[one.name] = _name(value) if one.choices else value
     return text
+
+
+def spelled(value: Any) -> Any:
+    """A value as users write it: enumerations by name, switches as `true` and `false`, numbers as they are."""
+    if isinstance(value, IntEnum):
+        return _name(value)
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def _described(name: str, field: FieldInfo) -> Described:
