@@ -127,8 +127,8 @@ class Reason(IntEnum):
     """Still open when the run ended: marked at the last close."""
     SPLIT = 11
     """Cash in place of the fraction of a lot that a split left."""
-    RISK = 12
-    """A loss limit was reached, and its rule is to flatten."""
+    MARGIN_CALL = 12
+    """Nothing was left of the equity."""
 
     CANCELLED = 20
     """The strategy took it back."""
@@ -187,6 +187,17 @@ class Liquidity(IntEnum):
         return self.name.lower()
 
 
+class Phase(IntEnum):
+    """Where in its bar a fill happened; all of a tick is its open."""
+
+    OPEN = 0
+    INSIDE = 1
+    CLOSE = 2
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
 class OrderFlag(IntFlag):
     """What else is true of an order."""
 
@@ -203,6 +214,8 @@ class OrderFlag(IntFlag):
     """`units` is known."""
     TESTED = 32
     """A price of the market has been held against it: from now on it rests in the book."""
+    INSIDE = 64
+    """It came to work inside the bar that the step is at."""
 
 
 VIEW: Final = np.dtype(
@@ -300,17 +313,18 @@ FILL: Final = np.dtype(
             ("side", "i1"),
             ("reason", "u1"),
             ("liquidity", "u1"),
-            ("pad", "u1", (3,)),
+            ("phase", "u1"),
+            ("pad", "u1", (2,)),
         ],
     )
 )
 """One execution, 80 bytes.
 
-order: id. seq: 1, 2, ... in the account. time: ns, start of the bar in which it happened; its end for a fill at the
-close. row: the caller's number of that bar. units: > 0. price: paid or got, slippage included. slippage: how much of
+order: id, 0 for a split's. seq: 1, 2, ... in the account. time: ns, start of the bar in which it happened. row: the
+caller's number of that bar. units: > 0. price: paid or got, slippage included. slippage: how much of
 the price that is, per unit, >= 0: `price - side x slippage` traded in the bar. fee: account currency; below 0 a rebate.
 rate: account currency for one unit of the symbol's. symbol: index. side: `Side`. reason: `Reason`. liquidity:
-`Liquidity`.
+`Liquidity`. phase: `Phase`.
 """
 
 TRADE: Final = np.dtype(

