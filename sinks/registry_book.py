@@ -40,6 +40,9 @@ CREATE TABLE IF NOT EXISTS instruments(
 CREATE TABLE IF NOT EXISTS universes(
   name TEXT NOT NULL, exchange TEXT NOT NULL, ticker TEXT NOT NULL,
   PRIMARY KEY(name, exchange, ticker)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS removals(
+  exchange TEXT NOT NULL, ticker TEXT NOT NULL, removed_at INTEGER NOT NULL,
+  PRIMARY KEY(exchange, ticker)) WITHOUT ROWID;
 """
 
     def put(self, instruments: Iterable[Instrument]) -> None:
@@ -75,6 +78,16 @@ CREATE TABLE IF NOT EXISTS universes(
             return bool(
                 connection.execute("DELETE FROM instruments WHERE exchange = ? AND ticker = ?", symbol).rowcount
             )
+
+    def note_removal(self, symbol: Symbol, now: int) -> None:
+        """Note that the bars of a symbol are removed, ns: that they are absent is no fault of the store."""
+        with self.transaction(durable=True) as connection:
+            connection.execute("INSERT OR REPLACE INTO removals VALUES(?, ?, ?)", (*symbol, now))
+
+    def removals(self) -> dict[Symbol, int]:
+        """When the bars of a symbol were removed last, ns."""
+        rows = self.read("SELECT exchange, ticker, removed_at FROM removals")
+        return {Symbol(exchange, ticker): removed_at for exchange, ticker, removed_at in rows}
 
     def set_universe(self, name: str, instruments: Iterable[Instrument]) -> None:
         """Make a universe hold these and no others, and register those that are not yet. All or none."""

@@ -235,11 +235,15 @@ def remove(symbol: Symbol, *, with_data: bool, yes: bool, **desk: Any) -> int:
     done = [text for text, true in (("out of the registry", was_registered), ("followed no longer", followed)) if true]
     if with_data:
         # First: a bar that is gone and noted as fetched would never be fetched again.
+        with RegistryBook(settings.folders.history) as book:
+            book.note_removal(symbol, time.time_ns())
         with ChunkBook(settings.folders.history) as chunks, SyncBook(settings.folders.history) as syncs:
             chunks.forget(symbol)
             syncs.forget(symbol)
         with closing(announced(open_store(settings.store), settings.redis, settings.store)) as store:
             done.append(f"{store.forget(symbol)} bars removed")
+        if followed:
+            done.append("those that are forming now may come as they end: the same command removes them")
     else:
         done.append("what is stored of it stays")
     click.echo(f"{symbol}: {', '.join(done)}", err=True)

@@ -14,7 +14,7 @@ from pocketquant.progress import progress
 from pocketquant.times import format_time
 
 if TYPE_CHECKING:
-    from dataflows.verify import Verified
+    from dataflows.verify import Difference, Verified
     from infra.settings import Settings
 
 COLUMNS: Final[dict[str, Kind]] = {
@@ -69,6 +69,11 @@ def verify(symbol: Symbol | None, *, form: Format | None, as_json: bool, output:
                 grace_ns=round(settings.grace_s * 1_000_000_000),
                 tell=tell,
             )
+    removed, left_out = _removed(settings), 0
+    if removed:
+        kept = [one for one in result.differences if not _was_removed(one, removed)]
+        left_out = len(result.differences) - len(kept)
+        result = result._replace(differences=kept)
     differ = len({(d.feed, d.symbol, d.interval, d.start) for d in result.differences})
     sentence = f"{result.bars} bars compared, {differ} differ"
     rows = [
@@ -84,9 +89,26 @@ def verify(symbol: Symbol | None, *, form: Format | None, as_json: bool, output:
             note(sentence)
         if rows or output is not None:
             write(Records(COLUMNS, rows), picked, output)
+    if left_out:
+        note(f"{left_out} bars that were removed with their symbol (`pq symbols remove --with-data`) are left out")
     for trouble in (*lost, *result.findings, *result.damage):
         note(str(trouble))
     return 0 if result.good and not lost else 1
+
+
+def _removed(settings: "Settings") -> dict[Symbol, int]:
+    """Symbols whose bars a user has removed, and when: the journal has their ticks for some days yet."""
+    from sinks.registry_book import RegistryBook
+
+    if not settings.folders.history.is_file():
+        return {}
+    with RegistryBook(settings.folders.history) as book:
+        return book.removals()
+
+
+def _was_removed(one: "Difference", removed: dict[Symbol, int]) -> bool:
+    """Whether a bar is absent because a user removed it."""
+    return one.where == "store" and one.stored is None and one.start < removed.get(one.symbol, 0)
 
 
 def _consumed(settings: "Settings") -> int:

@@ -26,6 +26,19 @@ def test_bars_of_a_replay_are_what_the_journal_gives(pq, replayed):
     assert one.json() == {"compared": 15, "differ": 0, "differences": [], "log": [], "journal": []}
 
 
+def test_bars_that_were_removed_with_their_symbol_are_no_difference(pq, replayed):
+    """The journal has their ticks for days; until then each check would cry of a loss that the user asked for."""
+    assert pq("symbols", "remove", "OKX:BTCUSDT", "--with-data", "--yes", "--data-dir", replayed).code == 0
+
+    answer = pq("verify", "--data-dir", replayed)
+    assert (answer.code, answer.out) == (0, "15 bars compared, 0 differ\n")
+    assert "15 bars that were removed with their symbol" in answer.err
+
+    assert pq("rebuild", "OKX:BTCUSDT", "--data-dir", replayed).code == 0
+    answer = pq("verify", "--data-dir", replayed)
+    assert (answer.code, answer.out, answer.err) == (0, "15 bars compared, 0 differ\n", "")
+
+
 def test_a_bar_that_was_altered_is_found_and_made_anew(pq, replayed):
     """In the store, behind its back."""
     with sqlite3.connect(replayed / "bars.sqlite") as connection:
