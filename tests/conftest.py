@@ -17,6 +17,16 @@ settings.register_profile(
 settings.load_profile(os.environ.get("POCKETQUANT_TEST_PROFILE", "suite"))
 
 
+LONGEST = ("test_kill_nine", "test_prefect_desk", "test_end_to_end", "test_kill_backfill", "test_gap_injection",
+           "test_planner")  # fmt: skip
+"""Files that take longest; with several processes they go first, so that none is left alone with one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the order within a file stays."""
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
 @pytest.fixture(scope="session")
 def recorded() -> Path:
     """Folder of recorded messages and prices; tests that read it skip where it is absent."""
