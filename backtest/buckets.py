@@ -77,12 +77,13 @@ class Calibration(NamedTuple):
     """Mean of return less forecast over all forecast trades; NaN without any."""
 
 
-def hit_rates(trades: Records, symbols: Sequence[Symbol]) -> list[HitBucket]:
+def hit_rates(trades: Records, symbols: Sequence[Symbol], *, intraday: bool = True) -> list[HitBucket]:
     """Hit rate by symbol, side, reason of the exit, weekday and hour of the entry, and time held.
 
     Args:
         trades: `TRADE` records.
         symbols: By which the trades' `symbol` is an index.
+        intraday: Whether the hour says anything.
     """
     held = np.searchsorted([bound for bound, _ in _HELD], trades["exit_time"] - trades["entry_time"], side="right")
     lengths = (*(name for _, name in _HELD), "4 weeks or more")
@@ -100,16 +101,17 @@ def hit_rates(trades: Records, symbols: Sequence[Symbol]) -> list[HitBucket]:
             dimension, name, int(chosen.sum()), float((pnl[chosen] > 0).mean()), float(gain[chosen].mean()),
             float(pnl[chosen].sum()),
         )
-        for dimension, name, chosen in _buckets(dimensions)
+        for dimension, name, chosen in _buckets(dimensions, intraday)
     ]  # fmt: skip
 
 
-def slippages(fills: Records, symbols: Sequence[Symbol]) -> list[SlippageBucket]:
+def slippages(fills: Records, symbols: Sequence[Symbol], *, intraday: bool = True) -> list[SlippageBucket]:
     """Slippage by symbol, side, reason, liquidity, and weekday and hour of the fill.
 
     Args:
         fills: `FILL` records.
         symbols: By which the fills' `symbol` is an index.
+        intraday: Whether the hour says anything.
     """
     dimensions = (
         ("symbol", fills["symbol"], lambda value: str(symbols[value])),
@@ -122,7 +124,7 @@ def slippages(fills: Records, symbols: Sequence[Symbol]) -> list[SlippageBucket]
     rated = fills["units"] * fills["rate"]
     notionals, costs = rated * fills["price"], rated * fills["slippage"]
     found = []
-    for dimension, name, chosen in _buckets(dimensions):
+    for dimension, name, chosen in _buckets(dimensions, intraday):
         notional, cost = float(notionals[chosen].sum()), float(costs[chosen].sum())
         bps = cost / notional * 1e4 if notional > 0 else float("nan")
         found.append(SlippageBucket(dimension, name, int(chosen.sum()), notional, cost, bps))
@@ -171,10 +173,12 @@ def calibration(trades: Records) -> Calibration:
 Dimension = tuple[str, NDArray[Any], Callable[[int], str]]
 
 
-def _buckets(dimensions: Sequence[Dimension]) -> list[tuple[str, str, NDArray[np.bool_]]]:
+def _buckets(dimensions: Sequence[Dimension], intraday: bool) -> list[tuple[str, str, NDArray[np.bool_]]]:
     """Of each dimension its buckets by value: its name, the bucket's, and which records are in it."""
     found = []
     for dimension, values, name in dimensions:
+        if not intraday and dimension.startswith("hour"):
+            continue
         present = np.unique(values)
         if len(present) > 1 or dimension == "symbol":
             found += [(dimension, name(int(value)), values == value) for value in present]

@@ -114,7 +114,7 @@ def fills_frame(fills: Records, symbols: Sequence[Symbol]) -> "pl.DataFrame":
             "time": _times(fills["time"]),
             "reason": _words(fills["reason"], Reason),
             "liquidity": _words(fills["liquidity"], Liquidity),
-            "slippage": fills["slippage"],
+            "slippage": fills["slippage"] + 0.0,  # No slippage of a sale is -0.
             "fee": fills["fee"],
             "rate": fills["rate"],
         },

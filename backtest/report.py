@@ -31,6 +31,8 @@ class Report(NamedTuple):
     """Symbols, interval and span."""
     currency: str
     """Of the account."""
+    dated: bool
+    """Whether moments are shown as dates: for daily bars and longer ones."""
     facts: tuple[tuple[str, str], ...]
     """What was run on what: names and values."""
     assumptions: tuple[tuple[str, str], ...]
@@ -158,6 +160,11 @@ def moment(time_ns: int) -> str:
     """
     at = dt.datetime.fromtimestamp(time_ns // 10**9, dt.UTC)
     return f"{at:%Y-%m-%d}" if time_ns % (86_400 * 10**9) == 0 else f"{at:%Y-%m-%d %H:%M}"
+
+
+def when(report: Report, time_ns: int) -> str:
+    """A moment as the report shows it."""
+    return moment(time_ns)[:10] if report.dated else moment(time_ns)
 
 
 class Year(NamedTuple):

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from backtest.report import OF_TRADES, SECTIONS, Report, moment, price, worded, years
+from backtest.report import OF_TRADES, SECTIONS, Report, price, when, worded, years
 from backtest.report_pictures import chart_note, pictures
 from trading.records import Reason
 
@@ -118,9 +118,9 @@ def _trades(report: Report) -> list[list[Cell]]:
                 (str(report.symbols[trade["symbol"]]), None, ""),
                 ("long" if trade["side"] > 0 else "short", None, ""),
                 _number(trade["units"]),
-                (moment(int(trade["entry_time"])), None, ""),
+                (when(report, int(trade["entry_time"])), None, ""),
                 _number(trade["entry_price"]),
-                (moment(int(trade["exit_time"])), None, ""),
+                (when(report, int(trade["exit_time"])), None, ""),
                 _number(trade["exit_price"]),
                 (worded(pnl, "money"), pnl, _sign(pnl)),
                 (worded(gain, "fraction"), gain, _sign(gain)),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from backtest.report import OF_TRADES, SECTIONS, Report, moment, price, worded, years
+from backtest.report import OF_TRADES, SECTIONS, Report, price, when, worded, years
 from trading.records import Reason
 
 _SHOWN = 5
@@ -97,8 +97,8 @@ def _trade_table(report: Report, places: Sequence[int]) -> str:
         rows.append(
             (
                 str(report.symbols[trade["symbol"]]), "long" if trade["side"] > 0 else "short",
-                price(trade["units"]), moment(int(trade["entry_time"])), price(trade["entry_price"]),
-                moment(int(trade["exit_time"])), price(trade["exit_price"]), worded(float(trade["pnl"]), "money"),
+                price(trade["units"]), when(report, int(trade["entry_time"])), price(trade["entry_price"]),
+                when(report, int(trade["exit_time"])), price(trade["exit_price"]), worded(float(trade["pnl"]), "money"),
                 worded(float(trade["gain"]), "fraction"), str(Reason(trade["exit_reason"])),
             )
         )  # fmt: skip

@@ -41,6 +41,7 @@ def report(*, days=80, rows=None, notes=(), title="sma-cross fast=10 slow=30"):
         title=title,
         subtitle="NASDAQ:GOOG 1d, 2024-01-01 to 2024-03-21",
         currency="USD",
+        dated=True,
         facts=(("strategy", "sma-cross"), ("seed", "1")),
         assumptions=(("fees", "none"), ("fills", "at the next bar's open")),
         notes=tuple(notes),

@@ -1,0 +1,67 @@
+"""The loops of an account, compiled on first use and kept on disk between runs.
+
+Numba looks only at the file of the function itself to see whether what it kept is stale. These are entries whose
+identity holds a digest of every file that they may be made of.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from backtest import account_loop
+from operators.jit import entry
+
+_ROOT: Final = Path(__file__).parents[1]
+_FOLDERS: Final = ("trading", "trading/assumptions", "market")
+_FILES: Final = ("backtest/account_loop.py", "backtest/stream.py", "strategies/interface.py")
+
+
+class Loops(NamedTuple):
+    """The loops of `backtest.account_loop`, of the same arguments."""
+
+    alone: Callable[..., int]
+    together: Callable[..., int]
+
+
+PLAIN: Final = Loops(account_loop.run_alone, account_loop.run_together)
+"""The same in plain Python."""
+
+
+@cache
+def compiled_loops() -> Loops:
+    """The loops for Numba, which compiles each at its first call, in seconds, or reads it from disk."""
+    return _entries(_digest())
+
+
+def _entries(digest: int) -> Loops:
+    @entry
+    def alone(
+        accounts: Any, views: Any, sessions: Any, exposures: Any, first: Any, row: Any, last: Any, equity: Any,
+        cash: Any, exposure: Any,
+    ) -> int:  # fmt: skip
+        _ = digest
+        return account_loop.run_alone(accounts, views, sessions, exposures, first, row, last, equity, cash, exposure)
+
+    @entry
+    def together(
+        accounts: Any, views: Any, own: Any, sessions: Any, changes: Any, exposures: Any, requests: Any, counts: Any,
+        begins: Any, first: Any, row: Any, last: Any, at: Any, equity: Any, cash: Any, exposure: Any,
+    ) -> int:  # fmt: skip
+        _ = digest
+        return account_loop.run_together(
+            accounts, views, own, sessions, changes, exposures, requests, counts, begins, first, row, last, at,
+            equity, cash, exposure,
+        )  # fmt: skip
+
+    return Loops(alone, together)
+
+
+def _digest() -> int:
+    """Of the sources, as a number that Numba can hold."""
+    total = blake2b(digest_size=7)
+    paths = [path for folder in _FOLDERS for path in sorted((_ROOT / folder).glob("*.py"))]
+    for path in [*paths, *(_ROOT / name for name in _FILES)]:
+        total.update(path.read_bytes())
+    return int.from_bytes(total.digest())

@@ -1,0 +1,44 @@
+"""What is to be run: everything that a result depends on, but the bars themselves."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trading.opening import Conditions
+
+
+class Plan(BaseModel):
+    """One run. Two runs of one plan on the same bars have the same results, to the byte."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    strategy: str
+    """Its name, as `pq strategies` lists it."""
+    source_hash: str
+    """SHA-256 of its file."""
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    """All of them, by name; enumerations by the names of their members."""
+    symbols: tuple[str, ...] = Field(min_length=1)
+    """`EXCHANGE:TICKER`, in the order of `VIEW.symbol`."""
+    interval: str
+    start: int | None = None
+    """ns; bars that start at this moment or later."""
+    end: int | None = None
+    """ns; bars that start before this moment."""
+    trade_from: int | None = None
+    """ns; bars that start before are shown to the strategy and not traded on. None trades on all."""
+    cash: float = 10_000.0
+    """Of the account's currency."""
+    currency: str = "USD"
+    lot: float | None = None
+    """Smallest size, units. None is 1 for what has sessions, and of what never closes a power of ten that is worth
+    0.001 of the currency or less."""
+    conditions: Conditions = Conditions()
+    where: Literal["store", "archive", "file"] = "store"
+    file: str | None = None
+    """Path of the file of bars."""
+    zone: str = "UTC"
+    """Of the file's stamps where they name none."""
+    seed: int = 1
+    """Of the places of the look-ahead check."""
+    look_ahead_check: bool = True

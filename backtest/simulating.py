@@ -1,0 +1,250 @@
+"""A run itself: a strategy is shown its bars, and an account is taken over them by what it decided."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from backtest.account_kernels import PLAIN, Loops, compiled_loops
+from backtest.curve import Curve
+from backtest.stream import Stream
+from market.errors import DeskError
+from market.intervals import Interval
+from strategies.interface import REQUESTS_MAX
+from strategies.loader.decider import Decider
+from strategies.loader.files import Strategy
+from trading.book import Book
+from trading.filling import at_end
+from trading.ledger import Fault
+from trading.opening import Conditions, open_account
+from trading.records import FILL, ORDER, TRADE, OrderFlag, Records
+
+CHUNK: Final = 16_384
+"""Bars on which decisions are worked out at a time."""
+PLAIN_MOST: Final = 6_000
+"""Bars that plain Python is through with before a compiled loop is read from disk."""
+
+_FAULTS: Final = {
+    Fault.MONEY: "an amount grew beyond what the ledger can count",
+    Fault.UNBALANCED: "the ledger does not balance: this is a defect of PocketQuant",
+    Fault.PRICE: "a price or rate is not above 0",
+}
+
+
+class Outcome(NamedTuple):
+    """What came of a run."""
+
+    trades: Records
+    """`TRADE` by exit; those still open at the end come last."""
+    orders: Records
+    """`ORDER` by id, those still working among them."""
+    fills: Records
+    """`FILL` in their order."""
+    curve: Curve
+    mode: str
+    """How the strategy ran: `compiled` or `plain`."""
+    why_plain: str
+    """Why it is plain; empty if it is compiled."""
+
+
+class Decisions:
+    """The deciders of a run: one for all symbols together, or one for each."""
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        parameters: BaseModel,
+        symbols: Sequence[str],
+        interval: Interval,
+        loops: Path,
+        *,
+        compiled: bool = True,
+    ) -> None:
+        """Begin; arguments and errors are those of `Decider`."""
+        self._deciders = [Decider(strategy, parameters, symbols, interval, loops, compiled=compiled)]
+        decides_on = max(self._deciders[0].needs.together, len(self._deciders[0].needs.symbols or ()))
+        if decides_on == 1:
+            self._deciders += [
+                Decider(strategy, parameters, symbols, interval, loops, compiled=compiled) for _ in symbols[1:]
+            ]
+        elif len(symbols) != decides_on:
+            msg = f"strategy {strategy.name} decides on {decides_on} symbols together; the run has {len(symbols)}"
+            raise DeskError(msg)
+        self.places_orders = strategy.places_orders
+        self.mode = self._deciders[0].mode
+        self.why = self._deciders[0].why
+
+    def exposures(self, seen: Records) -> NDArray[np.float64]:
+        """The exposure wanted after each bar; NaN leaves the position as it is."""
+        if len(self._deciders) == 1:
+            return self._deciders[0].exposures(seen)
+        found = np.full(len(seen), np.nan)
+        for place, decider in enumerate(self._deciders):
+            mine = seen["symbol"] == place
+            found[mine] = decider.exposures(seen[mine])
+        return found
+
+    def requests(self, seen: Records) -> tuple[NDArray[np.int64], Records]:
+        """How many orders were asked for after each bar, and those that were written, bar by bar."""
+        if len(self._deciders) == 1:
+            return self._deciders[0].requests(seen)
+        counts = np.zeros(len(seen), np.int64)
+        orders, rows = [], []
+        for place, decider in enumerate(self._deciders):
+            mine = np.flatnonzero(seen["symbol"] == place)
+            asked = decider.requests(seen[mine])
+            counts[mine] = asked.counts
+            orders.append(asked.orders)
+            rows.append(np.repeat(mine, np.minimum(asked.counts, REQUESTS_MAX)))
+        return counts, np.concatenate(orders)[np.argsort(np.concatenate(rows), kind="stable")]
+
+
+def simulate(
+    shown: Stream,
+    decisions: Decisions,
+    conditions: Conditions,
+    cash: float,
+    currency: str,
+    *,
+    first: int = 0,
+    loops: Loops | None = None,
+    tell: Callable[[float], None] = lambda _share: None,
+) -> Outcome:
+    """Run.
+
+    Args:
+        shown: The bars.
+        decisions: The strategy, before its first bar.
+        conditions: What the run takes for granted.
+        cash: Of the account's currency, at the start.
+        currency: The account's own.
+        first: Row from which on is traded; bars before it are shown to the strategy and nothing else.
+        loops: Compiled or plain; None chooses by the number of bars.
+        tell: Told how much is done, 0 to 1, between chunks.
+
+    Raises:
+        DeskError: The strategy went wrong, says on which bar; or the account cannot go on.
+    """
+    rows = len(shown.views)
+    loops = loops or (PLAIN if rows <= PLAIN_MOST else compiled_loops())
+    book = open_account([str(symbol) for symbol in shown.symbols], conditions, cash, currency, room=8192)
+    alone = (
+        len(shown.symbols) == 1 and not decisions.places_orders and len(shown.changes) == 0 and bool(shown.own.all())
+    )
+    marks = _Marks(shown, first)
+    logs = _Logs(book)
+    at = np.array([np.searchsorted(shown.changes["row"], first), marks.first], np.int64)
+    row = 0
+    while row < rows:
+        last = _chunk_end(shown, row)
+        asked = _Asked(shown, decisions, row, last)
+        place = max(row, first)
+        while place < last:
+            if alone:
+                place = loops.alone(
+                    book.accounts, shown.views, shown.sessions, asked.exposures, row, place, last, *marks.columns
+                )
+            else:
+                place = loops.together(
+                    book.accounts, shown.views, shown.own, shown.sessions, shown.changes, asked.exposures, asked.orders,
+                    asked.counts, asked.begins, row, place, last, at, *marks.columns,
+                )  # fmt: skip
+            if book.account.fault:
+                bar = shown.views[place - 1]
+                end = np.datetime64(int(bar["end"]) // 10**9, "s")
+                msg = f"the run stopped at the bar that ended {end}Z: {_FAULTS[Fault(int(book.account.fault))]}"
+                raise DeskError(msg)
+            if book.account.full:
+                logs.empty()
+        row = last
+        tell(row / rows)
+    if rows:
+        at_end(book.account, rows - 1, int(shown.views["start"][-1]))
+    logs.empty()
+    working = book.orders[: book.account.working]
+    orders = np.concatenate([*logs.orders, working])
+    return Outcome(
+        trades=np.concatenate(logs.trades),
+        orders=orders[np.argsort(orders["id"], kind="stable")],
+        fills=np.concatenate(logs.fills),
+        curve=marks.curve(),
+        mode=decisions.mode,
+        why_plain=decisions.why,
+    )
+
+
+class _Asked:
+    """What was decided on the rows of a chunk."""
+
+    def __init__(self, shown: Stream, decisions: Decisions, row: int, last: int) -> None:
+        seen = shown.seen[row:last]
+        if not decisions.places_orders:
+            self.exposures = decisions.exposures(seen)
+            self.orders, self.counts, self.begins = _NO_ORDERS, _NO_COUNTS, _NO_COUNTS
+            return
+        self.exposures = _NO_EXPOSURES
+        self.counts, self.orders = decisions.requests(seen)
+        written = np.minimum(self.counts, REQUESTS_MAX)
+        self.begins = np.cumsum(written) - written
+        if len(shown.factor):
+            by = np.repeat(shown.factor[row:last], written)
+            for name in ("limit", "stop", "volatility"):
+                self.orders[name] /= by
+            distance = self.orders["flag"] & int(OrderFlag.TRAIL_FRACTION) == 0
+            self.orders["trail"][distance] /= by[distance]
+
+
+class _Marks:
+    """The curve as it is written."""
+
+    def __init__(self, shown: Stream, first: int) -> None:
+        views = shown.views
+        if bool(shown.own.all()) and len(shown.symbols) == 1:
+            self._times = views["end"]
+            self.first = first
+        else:
+            ends = views["end"][first:][shown.own[first:]]
+            self._times = np.unique(ends)
+            self.first = 0
+        count = len(self._times)
+        self.columns = (np.zeros(count), np.zeros(count), np.zeros(count))
+
+    def curve(self) -> Curve:
+        """From the first mark on."""
+        equity, cash, exposure = (column[self.first :] for column in self.columns)
+        return Curve(np.ascontiguousarray(self._times[self.first :]), equity, cash, exposure)
+
+
+class _Logs:
+    """What the account's logs held each time that they were emptied."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self.orders: list[Records] = [np.zeros(0, ORDER)]
+        self.fills: list[Records] = [np.zeros(0, FILL)]
+        self.trades: list[Records] = [np.zeros(0, TRADE)]
+
+    def empty(self) -> None:
+        """Take over what is in the logs."""
+        book, account = self._book, self._book.account
+        self.orders.append(book.done[: account.done].copy())
+        self.fills.append(book.fills[: account.fills].copy())
+        self.trades.append(book.trades[: account.trades].copy())
+        account.done = account.fills = account.trades = account.full = 0
+
+
+_NO_EXPOSURES: Final = np.zeros(0)
+_NO_ORDERS: Final = np.zeros(0, ORDER)
+_NO_COUNTS: Final = np.zeros(0, np.int64)
+
+
+def _chunk_end(shown: Stream, row: int) -> int:
+    """The row after a chunk: never between bars that end together."""
+    rows = len(shown.views)
+    last = min(row + CHUNK, rows)
+    while last < rows and shown.views["end"][last] == shown.views["end"][last - 1]:
+        last += 1
+    return last
