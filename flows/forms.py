@@ -36,6 +36,11 @@ SymbolText = Annotated[
     ),
 ]
 BarCount = Annotated[int, Field(ge=1, le=100_000)]
+Day = Annotated[
+    date,
+    # That a text is to be a date the schema's `format` only says, and nobody checks at submit.
+    Field(json_schema_extra={"pattern": r"^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$"}),
+]
 
 NAMES_SHOWN: Final = 3
 """A run's name lists so many symbols and counts the rest."""

@@ -1,11 +1,10 @@
 """The reconcile flow: yesterday's live bars against the venue's own."""
 
 from collections.abc import Sequence
-from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 from flows import artifacts, pictures
-from flows.forms import ProviderName, SymbolText, day_ns, symbols_of, whose
+from flows.forms import Day, ProviderName, SymbolText, day_ns, symbols_of, whose
 from flows.running import check_parts, desk, desk_flow, means, only, part, voice
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ def compare(symbols: "list[Symbol] | None", start: int | None, provider: str | N
 
 
 @desk_flow("reconcile", lambda given: f"reconcile {whose(given)} {given['day'] or 'yesterday'}")
-def reconcile(symbols: Sequence[SymbolText] = (), day: date | None = None, provider: ProviderName | None = None) -> str:
+def reconcile(symbols: Sequence[SymbolText] = (), day: Day | None = None, provider: ProviderName | None = None) -> str:
     """A day's live bars held against the venue's own: a truth score per symbol and interval; official bars are stored.
 
     Args:

@@ -5,7 +5,7 @@ from datetime import date
 from typing import get_args
 
 import pytest
-from prefect.utilities.schema_tools import validate
+from prefect.utilities.schema_tools import ValidationError, validate
 
 from flows import forms
 from flows.deployments import deployment, table
@@ -34,7 +34,12 @@ def schema(one):
 def wrong(one, **changes):
     """What the server says of a form that was submitted; with the first of these it refuses to make a run."""
     given = {**one.model_dump(mode="json")["parameters"], **changes}
-    return [error.message for error in validate(given, schema(one), raise_on_error=False, preprocess=True)]
+    try:
+        # As the server does it. Without raising, more is checked than there: a date's format, for one.
+        validate(given, schema(one), raise_on_error=True, preprocess=True)
+    except ValidationError as error:
+        return [str(error)]
+    return []
 
 
 def test_the_choices_are_those_of_the_desk():
@@ -73,14 +78,22 @@ def test_choices_are_drop_downs_and_days_are_pickers(deployed):
         ({"symbols": ["BTCUSD"]}, "'BTCUSD' does not match"),
         ({"symbols": "SIM:BTCUSD"}, "is not of type 'array'"),
         ({"start": None}, "is not of type 'string'"),
-        ({"start": "yesterday"}, "is not a 'date'"),
-        ({"provider": "bloomberg"}, "is not valid under any of the given schemas"),
+        ({"start": "yesterday"}, "'yesterday' does not match"),
+        ({"start": "20260101"}, "'20260101' does not match"),
+        ({"start": "2026-13-01"}, "'2026-13-01' does not match"),
+        ({"end": "yesterday"}, "'yesterday' does not match"),
+        ({"provider": "bloomberg"}, "'bloomberg' is not one of"),
     ],
 )
 def test_a_bad_value_is_refused_at_submit(deployed, changes, reason):
     """The server holds the form against the schema before it makes a run of it."""
     found = wrong(deployed["backfill"], **changes)
     assert any(reason in message for message in found), found
+
+
+def test_no_interval_at_all_is_refused_at_submit(deployed):
+    """It would be a run that does nothing."""
+    assert wrong(deployed["sync-all"], intervals=[])
 
 
 def test_symbols_of_a_form_are_read_as_everywhere():
