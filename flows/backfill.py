@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable, Sequence
-from datetime import date
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
 from flows import artifacts
-from flows.forms import IntervalName, ProviderName, SymbolText, day_ns, interval_of, whose
+from flows.forms import Day, IntervalName, ProviderName, SymbolText, day_ns, interval_of, whose
 from flows.held import calendars
 from flows.running import check_parts, desk, desk_flow, gathered, means, part, say, voice
 
@@ -22,7 +21,8 @@ TELL_S: Final = 10.0
 """A line in the log is a row in Prefect's database: one a symbol in this time is enough to see it move."""
 SHOW_S: Final = 3.0
 PACE_CHUNKS: Final = 2
-"""The first chunk ends now and is mostly short: the time left is not told from it alone."""
+PACE_SLOTS: Final = 5_000
+"""The first chunk ends now, and the next may be what a kill left of one: the time left is not told from short ones."""
 
 
 @part("backfill {symbol}")
@@ -36,7 +36,7 @@ def backfill_one(symbol: str, plan: "Plan", board: "Board") -> "Backfilled":
     def told(state: "Backfilled") -> None:
         nonlocal last
         board.tell(state)
-        if time.monotonic() - last >= TELL_S and state.done >= PACE_CHUNKS:
+        if time.monotonic() - last >= TELL_S and _paced(state):
             last = time.monotonic()
             left = f", about {_span(state.eta_s)} left" if state.eta_s else ""
             say(f"{symbol}: {_percent(state.share)}, {state.total.bars} bars{left}")
@@ -53,8 +53,8 @@ def backfill_one(symbol: str, plan: "Plan", board: "Board") -> "Backfilled":
 )
 def backfill(
     symbols: list[SymbolText],
-    start: date,
-    end: date | None = None,
+    start: Day,
+    end: Day | None = None,
     universe: str = "",
     interval: IntervalName = "1m",
     provider: ProviderName | None = None,
@@ -87,6 +87,7 @@ def backfill(
             {str(plan.symbol): backfill_one.submit(str(plan.symbol), plan, board) for plan in plans}
         )
         board.close()
+        say("what is held now is looked up, for the picture")
         held = calendars(found, [plan.symbol for plan in plans], interval_of(interval), plans[0].start, plans[0].end)
     _show(plans, done, failed, held)
     check_parts(failed, len(plans))
@@ -102,7 +103,7 @@ class Board:
         self._monotonic = monotonic
         self._guard = Lock()
         self._next = 0.0
-        self._chunks = 0
+        self._is_paced = False
         self._artifact: UUID | None = None
 
     def open(self, symbols: int) -> None:
@@ -114,12 +115,12 @@ class Board:
         """Take in how far one symbol is, and show it now and then."""
         with self._guard:
             self._whole.tell(state)
-            self._chunks = max(self._chunks, state.done)
+            self._is_paced = self._is_paced or _paced(state)
             if self._monotonic() < self._next or self._artifact is None:
                 return
             self._next = self._monotonic() + SHOW_S
             share = self._whole.share
-            left = self._whole.eta_s if self._chunks >= PACE_CHUNKS else None
+            left = self._whole.eta_s if self._is_paced else None
         text = f"{_percent(share)} is held" + (f", about {_span(left)} left" if left else "")
         update_progress_artifact(self._artifact, progress=100 * share, description=text)
 
@@ -143,6 +144,11 @@ def _show(plans: "Sequence[Plan]", done: "dict[str, Backfilled]", failed: dict[s
     head = ("symbol", "chunks", "bars", "new", "from", "took", "failed because")
     markdown = f"{artifacts.table(head, rows)}\n\n{held}"
     artifacts.publish("backfill", markdown, f"{len(done)} of {len(plans)} symbols are whole")
+
+
+def _paced(state: "Backfilled") -> bool:
+    """Whether a symbol has gone far enough for its pace to say anything."""
+    return state.done >= PACE_CHUNKS and state.plan.left - state.left >= PACE_SLOTS
 
 
 def _percent(share: float) -> str:

@@ -1,6 +1,7 @@
 """Who is told that a run failed: the desk's alerts (`pq status`, the live screen), and the addresses of `notify`."""
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.logs import Redaction, logger
@@ -22,13 +23,14 @@ EVENTS_READ: Final = 200
 
 def tell(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -> None:
     """Tell of a run that failed or crashed; a hook of each flow. Never raises."""
-    text = f"{flow_run.name}: {state.message or state.name}"
+    name = _name_now(flow_run) if state.is_crashed() else flow_run.name
+    text = f"{name}: {state.message or state.name}"
     now = time.time_ns()
     try:
         settings = load_settings()
         text = Redaction(settings.secrets()).text(text)
         with Ledger(settings.folders.desk) as ledger:
-            if flow_run.auto_scheduled and _told_lately(ledger, flow_run.name, now):
+            if flow_run.auto_scheduled and _told_lately(ledger, name, now):
                 return
             ledger.note_event(Event(now, "error", EVENT, "flows", text))
         notifier = Notifier([address.get_secret_value() for address in settings.notify])
@@ -36,6 +38,17 @@ def tell(flow: "Flow[..., Any]", flow_run: "FlowRun", state: "State[Any]") -> No
         notifier.close(SEND_S)
     except DeskError as error:
         logger().error("a failed run could not be told of", run=text, reason=str(error))
+
+
+def _name_now(flow_run: "FlowRun") -> str:
+    """The name of a run; whoever saw it end by a kill knows it as it was before it named itself, such as `red-fox`."""
+    with suppress(Exception):
+        from prefect.client.orchestration import get_client
+
+        number = flow_run.id
+        with get_client(sync_client=True) as client:
+            return client.read_flow_run(number).name
+    return flow_run.name
 
 
 def _told_lately(ledger: Ledger, name: str, now: int) -> bool:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from flows import artifacts
 from flows.running import check_parts, desk, desk_flow, gathered, means, part, say, voice
+from market.errors import DeskError
 
 if TYPE_CHECKING:
     from history.session_report import Session
@@ -29,16 +30,22 @@ def session_report(exchange: str = "") -> str:
     Args:
         exchange: Only this exchange's last session, such as NASDAQ. Empty: of each whose report is due.
     """
+    from history.registry import registered
     from history.session_report import due_sessions
 
+    wanted = exchange.strip().upper()
     with desk() as found:
-        due = [one for one in due_sessions(found) if exchange.strip().upper() in {"", one.exchange}]
+        kept = sorted({symbol.exchange for symbol in registered(found)})
+        if wanted and wanted not in kept:
+            msg = f"no symbol of exchange {wanted} is registered; there are some of: {' '.join(kept) or 'none'}"
+            raise DeskError(msg)
+        due = [one for one in due_sessions(found) if wanted in {"", one.exchange}]
         done, failed = gathered({one.exchange: close_one.submit(one.exchange, one) for one in due})
     for report in done.values():
         _show(report)
     check_parts(failed, len(due))
     if not due:
-        return "no report is due"
+        return "no report is due: the last session has one already, or there was none these days"
     errors = {str(row.symbol): row.error for report in done.values() for row in report.symbols if row.error}
     check_parts(errors, sum(len(report.symbols) for report in done.values()))
     return f"{len(done)} sessions reported: {' '.join(done)}"

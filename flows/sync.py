@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from pydantic import Field
 
 from flows import artifacts
-from flows.forms import BarCount, IntervalName, ProviderName, SymbolText, day_ns, interval_of, symbols_of, whose
+from flows.forms import BarCount, Day, IntervalName, ProviderName, SymbolText, day_ns, interval_of, symbols_of, whose
 from flows.running import AT_ONCE, RETRY_S, check_parts, desk, desk_flow, gathered, means, part, say, transient, voice
 from history.books import StoppedError
 from market.errors import DeskError
@@ -24,6 +25,8 @@ TASKS: Final = 40
 """More tasks than these in a run would cost Prefect's server more than the syncs cost us."""
 
 Job = tuple[Symbol, Interval]
+
+Intervals = Annotated[Sequence[IntervalName], Field(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +100,8 @@ def sync_symbol(
     symbol: SymbolText,
     interval: IntervalName = "1d",
     count: BarCount = ALL_BARS,
-    start: date | None = None,
-    end: date | None = None,
+    start: Day | None = None,
+    end: Day | None = None,
     provider: ProviderName | None = None,
 ) -> str:
     """The newest bars of one symbol, or those of a span, from its provider into the store.
@@ -106,7 +109,7 @@ def sync_symbol(
     Args:
         symbol: EXCHANGE:TICKER, such as KRAKEN:BTCUSD or NASDAQ:AAPL.
         interval: Length of the bars.
-        count: The newest so many bars; where a start is given, it says how many there are.
+        count: The newest so many bars, up to the end. It counts for nothing where a start is given.
         start: First day, UTC, in place of the count.
         end: The day after the last one, UTC. None: up to now.
         provider: Ask this one only. None: the order of the settings.
@@ -166,12 +169,13 @@ def sync_background(
         wanted = [str(one) for one in ask_for(found, chosen(found, symbols, universe), interval_of(interval))]
     parameters = {"symbols": wanted, "interval": interval, "count": count, "provider": provider}
     # As a run of its own, and not of this one, which ends now.
-    started: Any = run_deployment("sync-bulk/sync-bulk", parameters=parameters, timeout=0, as_subflow=False)
-    return f"{len(wanted)} symbols asked for; run {started.name} fetches them"
+    name = f"sync {whose(parameters)} {interval}"
+    run_deployment("sync-bulk/sync-bulk", parameters=parameters, flow_run_name=name, timeout=0, as_subflow=False)
+    return f"{len(wanted)} symbols asked for; the run `{name}` fetches them"
 
 
 @desk_flow("sync-all", lambda given: f"sync all {' '.join(given['intervals'])}")
-def sync_all(intervals: Sequence[IntervalName] = ("1d", "1h"), count: BarCount = ALL_BARS) -> str:
+def sync_all(intervals: Intervals = ("1d", "1h"), count: BarCount = ALL_BARS) -> str:
     """The newest bars of every registered symbol; one symbol's failure never stops the rest.
 
     Args:

@@ -1,16 +1,20 @@
 """What every run has in common: sentences instead of tracebacks, second tries where they may help, someone told."""
 
 import logging
+from contextlib import AbstractContextManager
 from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 from prefect.exceptions import FailedRun
 from prefect.logging import disable_run_logger
-from prefect.states import Failed
+from prefect.states import Crashed, Failed
 
 from flows import running
 from flows.artifacts import PNG_BYTES, picture, table
+from flows.backfill import _paced
 from flows.notices import tell
+from flows.session_report import session_report
 from history.books import StoppedError
 from history.fetched import NobodyGave
 from infra.folders import Folders
@@ -163,6 +167,24 @@ def test_a_schedule_that_fails_each_time_is_told_of_once_an_hour(told):
     assert [text for _, text in told()] == ["backup tail: disk full", "watch: late", "backup tail: disk full"]
 
 
+def test_a_run_that_was_killed_is_told_of_by_its_own_name(told, monkeypatch):
+    """Whoever saw it end read of it before it named itself: a user knows no `red-fox`."""
+    number, asked = uuid4(), []
+
+    class Client(AbstractContextManager["Client"]):
+        def __exit__(self, *_):
+            pass
+
+        def read_flow_run(self, which):
+            asked.append(which)
+            return SimpleNamespace(name="backfill SIM:BTCUSD 1m 2026-01-01..")
+
+    monkeypatch.setattr("prefect.client.orchestration.get_client", lambda sync_client: Client())
+    run = SimpleNamespace(id=number, name="red-fox", auto_scheduled=False)
+    tell(SimpleNamespace(name="backfill"), run, Crashed(message="killed"))
+    assert (told(), asked) == ([("flow_failed", "backfill SIM:BTCUSD 1m 2026-01-01..: killed")], [number])
+
+
 def test_a_hook_without_a_desk_does_no_harm(tmp_path, monkeypatch):
     """It runs while something is wrong already."""
     monkeypatch.setenv("POCKETQUANT_DATA_DIR", str(tmp_path / "a file"))
@@ -185,3 +207,22 @@ def test_a_picture_stays_small_whatever_is_drawn():
     markdown = picture(figure, "noise")
     assert markdown.startswith("![noise](data:image/png;base64,iVBOR")
     assert len(markdown) < PNG_BYTES * 4 / 3 + 100
+
+
+def test_a_time_left_is_not_told_from_a_short_chunk():
+    """What a kill left of a chunk took a second for four bars: the rest would take a day."""
+
+    def gone(chunks, slots):
+        return SimpleNamespace(plan=SimpleNamespace(left=500_000), left=500_000 - slots, done=chunks)
+
+    assert [_paced(gone(*given)) for given in [(1, 5_000), (2, 40), (2, 5_040)]] == [False, False, True]
+
+
+def test_a_report_of_an_exchange_without_symbols_says_so(told):
+    """Nothing would come of it; a typing error looks like that."""
+    with disable_run_logger():
+        state = session_report.fn(" nasdaq ")
+    assert (state.is_failed(), state.message) == (
+        True,
+        "no symbol of exchange NASDAQ is registered; there are some of: none",
+    )
