@@ -1,9 +1,9 @@
 """Which of two lines is above: what a cross is a change of."""
 
-from trading.jit import inlined
+from trading.jit import compiles_inlined
 
 
-@inlined
+@compiles_inlined
 def side_of(before: float, difference: float) -> float:
     """The sign of the difference: 1, -1; `before` where it is 0 or not known yet, since a tie keeps the side.
 
