@@ -1,6 +1,7 @@
 """An account's equity over a run, and one walk along it: a close a day, the drawdowns, the time in the market."""
 
 from math import nan
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -86,7 +87,7 @@ def walk(curve: Curve, begin: int, cash: float, days: Days | None = None, each_m
     dates = np.empty(room, np.int64)
     closes = np.empty(room)
     starts = _UTC if days is None else days.start
-    found = _walk(curve.time, curve.equity, curve.exposure, begin, cash, starts, each_mark, dates, closes)
+    found = _compiled()(curve.time, curve.equity, curve.exposure, begin, cash, starts, each_mark, dates, closes)
     periods = int(found[0])
     dates, closes = dates[:periods], closes[:periods]
     if days is not None and not each_mark:
@@ -108,7 +109,12 @@ def drawdowns(equity: Numbers, cash: float) -> Numbers:
 _UTC: Final = np.empty(0, np.int64)
 
 
-@entry
+@cache
+def _compiled() -> Any:
+    # Not at import: Numba makes a folder where it keeps what it compiled.
+    return entry(_walk)
+
+
 def _walk(
     time: Times,
     equity: Numbers,
