@@ -106,8 +106,9 @@ def import_(
         note(sentence)
     if done.rejected:
         count = sum(done.rejected.values())
-        where = "would be left out" if dry_run else "were left out: `pq rejects --source file` says why"
-        note(f"{count} {'row' if count == 1 else 'rows'} {where}")
+        rows, were = ("row", "was") if count == 1 else ("rows", "were")
+        where = "would be left out" if dry_run else f"{were} left out: `pq rejects --source file` says why"
+        note(f"{count} {rows} {where}")
 
 
 def _document(done: "Imported") -> dict[str, Any]:

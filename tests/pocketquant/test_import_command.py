@@ -77,6 +77,10 @@ def test_bad_rows_that_are_left_out_are_counted_and_noted(pq, bars, tmp_path):
     rejects = pq("rejects", "--source", "file", "--json", *desk).json()
     assert {one["reason"] for one in rejects} == {"high below low", "missing value"}
 
+    bars.write_text(HEAD + line(0) + line(1, "1,0.5,4,2,10"))
+    answer = pq("import", bars, "--symbol", "KRAKEN:BTCUSD", "--interval", "1m", "--skip-bad", *desk)
+    assert answer.err == "1 row was left out: `pq rejects --source file` says why\n"
+
 
 @pytest.mark.parametrize(
     ("options", "says"),

@@ -262,7 +262,7 @@ def test_parquet_that_is_cut_or_of_other_columns_is_a_sentence(tmp_path):
     path = tmp_path / "bars.parquet"
     pl.DataFrame({"start": TIMES, **PRICES}).write_parquet(path)
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(DeskError, match="is no whole Parquet file"):
+    with pytest.raises(DeskError, match=r"is no whole Parquet file: .*[^.]; give another"):
         opened(path)
     pl.DataFrame({"start": TIMES, **PRICES}).with_columns(close=pl.lit("two")).write_parquet(path)
     with pytest.raises(DeskError, match=r"column 'close' is .* no number"):
