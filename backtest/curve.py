@@ -1,7 +1,7 @@
 """An account's equity over a run, and one walk along it: a close a day, the drawdowns, the time in the market."""
 
-from math import nan
 from functools import cache
+from math import nan
 from typing import Any, Final, NamedTuple
 
 import numpy as np
