@@ -177,17 +177,20 @@ class Failover:
         """
         symbol, interval, calendar, now = *self._wanted[:3], self._wanted.now
         hint = ""
+        oldest: int | None = None
         for way in found:
             since = next_slot(calendar, interval, max(start, way.reach(provider.terms, calendar, now)))
             if counted and way.fetched is None and end - since > _COUNTED_TRADES_NS:
                 hint = f"; `pq backfill {symbol} --interval {interval} --start ...` makes older ones of its trades"
                 continue
+            oldest = since if oldest is None else min(oldest, since)
             if since < end:
                 yield from self._deliver(provider, way, since, end, None)
                 end = since
             if not self._room(start, end):
                 return
-        msg = f"{provider.name} has {interval} bars of {symbol} from {iso(end)} on only{hint}"
+        since = end if oldest is None else oldest
+        msg = f"{provider.name} has {interval} bars of {symbol} from {iso(since)} on only{hint}"
         raise NotOffered(msg)
 
     def _most(self, provider: Watched, way: Way, rest: _Rest) -> int:

@@ -263,6 +263,16 @@ def test_an_end_in_the_future_is_now(desk):
     covers(spans, NOON - 9 * MINUTE_NS, NOON)
 
 
+def test_a_span_that_ends_before_all_reach_is_told_where_that_begins(desk):
+    """Not where the span ends: who then asks for what follows would be refused again, and again."""
+    short = quick(Interval.M1, page_bars=500, max_bars=720)
+    seat(desk, binance=Script(truth_of_minutes(NOON - 2 * DAY, 2 * 1440), terms=short))
+    desk.settings.provider_order["BINANCE"] = ["binance"]
+
+    with pytest.raises(NobodyGave, match=r"binance has 1m bars of BINANCE:BTCUSDT from 2026-01-02T00:0\d:00Z on only"):
+        list(fetch_bars(desk, BTC, Interval.M1, start=NOON - 90 * DAY, end=NOON - 89 * DAY))
+
+
 def test_a_span_beyond_all_reach_is_said_and_the_rest_is_kept(desk):
     """Without trades the older part goes to the next provider, or is refused with what there is."""
     truth = truth_of_minutes(NOON - 2 * DAY, 2 * 1440)
