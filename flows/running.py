@@ -7,6 +7,7 @@ more; only what nobody foresaw leaves a traceback in Prefect's log.
 import functools
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -37,6 +38,8 @@ R = TypeVar("R")
 
 RETRIES: Final = 3
 RETRY_S: Final = 10
+SOON_NS: Final = 60 * 10**9
+"""The last try is 70 s after the first, or later."""
 STOP_S: Final = 10.0
 AT_ONCE: Final = 4
 """Symbols of one run at a time."""
@@ -110,11 +113,18 @@ def transient(error: BaseException) -> bool:
     """Whether the same again may go well in a minute."""
     from history.fetched import NobodyGave
     from sinks.bar_store import StoreAway
-    from sources.history.provider import BadAnswer, ProviderAway
+    from sources.history.provider import BadAnswer, ProviderAway, QuotaSpent
 
     if isinstance(error, NobodyGave):
-        return error.transient
+        return error.transient or _is_soon(error.retry_at_ns)
+    if isinstance(error, QuotaSpent):
+        return _is_soon(error.until_ns)
     return isinstance(error, StoreAway | ProviderAway | BadAnswer)
+
+
+def _is_soon(moment_ns: int | None) -> bool:
+    """Whether the tries that are left come after a moment: a provider that asks for a second's pause is not spent."""
+    return moment_ns is not None and moment_ns <= time.time_ns() + SOON_NS
 
 
 def _worth_another(_task: Task[..., Any], _run: Any, state: "State[Any]") -> bool:

@@ -1,6 +1,7 @@
 """What every run has in common: sentences instead of tracebacks, second tries where they may help, someone told."""
 
 import logging
+import time
 from contextlib import AbstractContextManager
 from types import SimpleNamespace
 from uuid import uuid4
@@ -24,6 +25,7 @@ from sinks.ledger import Ledger
 from sources.history.provider import BadAnswer, NotOffered, ProviderAway, QuotaSpent
 
 AWAY = ProviderAway("kraken does not answer")
+MIDNIGHT = time.time_ns() + 3600 * 10**9
 
 
 @pytest.fixture
@@ -73,9 +75,11 @@ def test_what_nobody_foresaw_goes_on_to_prefect():
         (BadAnswer("half a page"), True),
         (StoreAway("MongoDB does not answer"), True),
         (NotOffered("no such symbol"), False),
-        (QuotaSpent("spent until midnight", 0), False),
+        (QuotaSpent("spent until midnight", MIDNIGHT), False),
+        (QuotaSpent("a pause of a second", 10**9), True),
         (NobodyGave("bars", [("okx", NotOffered("no such symbol")), ("kraken", AWAY)]), True),
-        (NobodyGave("bars", [("okx", NotOffered("no such symbol")), ("kraken", QuotaSpent("spent", 0))]), False),
+        (NobodyGave("bars", [("okx", NotOffered("no such symbol")), ("kraken", QuotaSpent("spent", MIDNIGHT))]), False),
+        (NobodyGave("bars", [("okx", NotOffered("no such symbol")), ("kraken", QuotaSpent("busy", 10**9))]), True),
         (DeskError("disk full"), False),
         (ZeroDivisionError(), False),
     ],
