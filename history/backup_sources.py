@@ -51,9 +51,11 @@ def sources(desk: "HistoryDesk", kind: str, scratch: Path, stamps: dict[str, Any
         elif folders.bars.is_file():
             yield from _database(folders.bars, "bars.sqlite", scratch)
         if desk.settings.archive_to is None and folders.archive.is_dir():
-            yield from _archive(folders.archive, stamps)
+            yield from _files(folders.archive, "archive", stamps)
     text = settings_text(desk.settings).encode()
     yield Source(SETTINGS, iter([text]))
+    if desk.settings.strategies.is_dir():
+        yield from _files(desk.settings.strategies, "strategies", {})
     for path in (folders.history, folders.desk):
         if path.is_file():
             yield from _database(path, path.name, scratch)
@@ -127,16 +129,16 @@ def _database(path: Path, name: str, scratch: Path, stamp: tuple[int, int] | Non
             leftover.unlink()
 
 
-def _archive(folder: Path, stamps: dict[str, Any]) -> Iterator[Source]:
-    """Files of the archive; they are written once and renamed into place."""
+def _files(folder: Path, into: str, stamps: dict[str, Any]) -> Iterator[Source]:
+    """Files of a folder and below it: the archive's are written once and renamed into place."""
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if not path.is_file() or relative.parts[0] == "aside":
+        if not path.is_file() or relative.parts[0] == "aside" or "__pycache__" in relative.parts:
             continue
         # It may be replaced by one that holds more, while we look.
         with contextlib.suppress(FileNotFoundError):
             stamp = _stamp(path)
-            name = f"archive/{relative.as_posix()}"
+            name = f"{into}/{relative.as_posix()}"
             yield Source(name, iter(()) if stamps.get(name) == stamp else _blocks(path), stamp)
 
 

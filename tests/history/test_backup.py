@@ -129,6 +129,20 @@ def test_what_was_backed_up_is_restored_to_the_byte(tmp_path, clock, place):
     desk.close()
 
 
+def test_strategies_of_ones_own_come_back_too(tmp_path, clock):
+    """They are nowhere else."""
+    desk = opened(tmp_path / "desk", clock)
+    fill(desk, clock)
+    (desk.folders.strategies / "__pycache__").mkdir(parents=True)
+    (desk.folders.strategies / "__pycache__" / "mine.pyc").write_bytes(b"compiled")
+    (desk.folders.strategies / "mine.py").write_text("# mine\n")
+
+    restore(desk, back_up(desk).id, tmp_path / "new")
+
+    assert (tmp_path / "new" / "strategies" / "mine.py").read_text() == "# mine\n"
+    assert not (tmp_path / "new" / "strategies" / "__pycache__").exists()
+
+
 def test_settings_come_back_without_their_secrets(tmp_path, clock):
     desk = opened(tmp_path / "desk", clock)
     fill(desk, clock)
