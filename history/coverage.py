@@ -225,10 +225,12 @@ class _Count:
             self._first = int(starts[0]) if self._first is None else self._first
             self._last = int(starts[-1])
         place = np.searchsorted(self._calendar.open, room[:, 0] // MINUTE_NS, side="right") - 1
-        days, where = np.unique(self._calendar.day[place], return_inverse=True)
-        counts = np.zeros((len(days), 3), dtype=np.int64)
-        np.add.at(counts, where, np.stack([np.ones(len(room), dtype=np.int64), held, quiet], axis=1))
-        for day, count in zip(days.tolist(), counts, strict=True):
+        days = self._calendar.day[place]
+        # In order, so that a day is a run: a sum of runs costs a tenth of a sum by day, over millions of minutes.
+        begins = np.flatnonzero(np.diff(days, prepend=days[0] - 1))
+        sums = [np.add.reduceat(flags, begins, dtype=np.int64) for flags in (held, quiet)]
+        counts = np.stack([np.diff(begins, append=len(room)), *sums], axis=1)
+        for day, count in zip(days[begins].tolist(), counts, strict=True):
             self._days[day] = self._days.get(day, np.zeros(3, dtype=np.int64)) + count
         self._add_holes(room, ~held & ~quiet)
 
