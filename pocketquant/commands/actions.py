@@ -64,6 +64,11 @@ def fetch(symbols: tuple[Symbol, ...], *, everything: bool, provider: str | None
     if bool(symbols) == everything:
         msg = "name symbols, or --all"
         raise click.UsageError(msg)
+    from sources.history.actions import ACTIONS_PROVIDERS
+
+    if provider is not None and provider not in ACTIONS_PROVIDERS:
+        msg = f"provider {provider!r} has no corporate actions; those that have are {' '.join(ACTIONS_PROVIDERS)}"
+        raise click.UsageError(msg)
     settings = options.settings(**desk)
     from history.actions import Told, fetch, shares
     from history.desk import HistoryDesk

@@ -66,6 +66,13 @@ def test_a_file_without_symbols_is_of_the_one_that_is_named(run, tmp_path):
     assert run("actions", "list", AAPL, "--json").json()[0]["value"] == 4.0
 
 
+def test_a_provider_without_actions_is_wrong_use(run):
+    answer = run("actions", "fetch", AAPL, "--provider", "kraken")
+
+    assert (answer.code, answer.out) == (2, "")
+    assert "provider 'kraken' has no corporate actions; those that have are" in answer.err
+
+
 def test_symbols_are_named_or_all_are_meant(run):
     assert "name symbols, or --all" in run("actions", "fetch").err
     assert run("actions", "fetch", AAPL, "--all").code == 2
