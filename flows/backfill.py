@@ -44,6 +44,8 @@ def backfill_one(symbol: str, plan: "Plan", board: "Board") -> "Backfilled":
     run = means()
     done = backfill_symbol(run.desk, plan, say=voice(), told=told, stop=run.stop)
     say(f"{symbol}: done, {done.total.bars} bars from {done.total.provider or 'nobody: all was held'}")
+    if done.total.lost:
+        say(f"{symbol}: {done.total.shortfall}; the same run again asks for that")
     return done
 
 
@@ -140,7 +142,9 @@ def _show(plans: "Sequence[Plan]", done: "dict[str, Backfilled]", failed: dict[s
             rows.append((name, len(plan.chunks), "", "", "", "", failed.get(name, "")))
             continue
         total = one.total
-        rows.append((name, len(plan.chunks), total.bars, total.inserted, total.provider, _span(one.seconds), ""))
+        rows.append(
+            (name, len(plan.chunks), total.bars, total.inserted, total.provider, _span(one.seconds), total.shortfall)
+        )
     head = ("symbol", "chunks", "bars", "new", "from", "took", "failed because")
     markdown = f"{artifacts.table(head, rows)}\n\n{held}"
     artifacts.publish("backfill", markdown, f"{len(done)} of {len(plans)} symbols are whole")

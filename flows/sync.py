@@ -239,7 +239,7 @@ def _sync(found: "HistoryDesk", jobs: Sequence[Job], request: Request) -> str:
     outcomes = [outcome for some in done.values() for outcome in some]
     failed = {name: why for name, _, why in outcomes if why} | broken
     rows: list[tuple[Any, ...]] = [
-        (name, one.total.bars, one.total.inserted, one.total.provider, f"{one.seconds:.1f}", "")
+        (name, one.total.bars, one.total.inserted, one.total.provider, f"{one.seconds:.1f}", one.total.shortfall)
         for name, one, _ in outcomes
         if one is not None
     ]

@@ -71,6 +71,18 @@ class Total:
     last: int | None = None
     """Start of the newest bar, ns."""
 
+    @property
+    def shortfall(self) -> str:
+        """What is missing of bars that traded, in words; empty if nothing is.
+
+        >>> Total(lost=1).shortfall
+        '1 bar is missing, since what came of it cannot be used (`pq rejects` shows it)'
+        """
+        if not self.lost:
+            return ""
+        bars, them = ("1 bar is", "it") if self.lost == 1 else (f"{self.lost} bars are", "them")
+        return f"{bars} missing, since what came of {them} cannot be used (`pq rejects` shows it)"
+
 
 class Tally:
     """Counts the parts of one request."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from threading import Event
 
     from history.desk import HistoryDesk
+    from history.tally import Total
     from infra.settings import Settings
     from market.intervals import Interval
     from sinks.sync_book import Task
@@ -132,15 +133,11 @@ def report_failures(failed: Sequence[tuple[Symbol, str]], of: int) -> None:
         note(f"{len(failed)} of {of} symbols failed; {rest}")
 
 
-def report_lost(symbol: Symbol, interval: "Interval", lost: int) -> bool:
+def report_lost(symbol: Symbol, interval: "Interval", total: "Total") -> bool:
     """Say on standard error how many bars are missing for rows that were refused; whether there are any."""
-    if lost:
-        bars = "1 bar is" if lost == 1 else f"{lost} bars are"
-        note(
-            f"{symbol} {interval}: {bars} missing, since what came of them cannot be used (`pq rejects` shows it); "
-            "the same command asks for them again"
-        )
-    return lost > 0
+    if total.lost:
+        note(f"{symbol} {interval}: {total.shortfall}; the same command asks for that again")
+    return total.lost > 0
 
 
 def statuses(

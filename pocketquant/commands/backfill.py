@@ -122,7 +122,7 @@ def backfill(
     options.deliver(fetching.without_message(records) if picked == "table" else records, form, as_json, output)
     fetching.report_failures(failed, len(done))
     for one in done:
-        lost |= fetching.report_lost(one.plan.symbol, interval, one.total.lost)
+        lost |= fetching.report_lost(one.plan.symbol, interval, one.total)
     if failed and stop.is_set():
         note("stopped before the end: the same command goes on where it was")
     return 1 if failed or lost else 0

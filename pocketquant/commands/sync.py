@@ -114,7 +114,7 @@ def sync(
     options.deliver(fetching.without_message(records) if picked == "table" else records, form, as_json, output)
     fetching.report_failures(failed, len(done))
     for one in done:
-        lost |= fetching.report_lost(one.symbol, one.interval, one.total.lost)
+        lost |= fetching.report_lost(one.symbol, one.interval, one.total)
     return 1 if failed or lost else 0
 
 

@@ -142,6 +142,7 @@ def test_bars_whose_rows_were_refused_are_missing_and_not_quiet_and_are_fetched_
     (done,) = backfill(desk, [BTC], M1, START, END, fetch=fetch)
 
     assert (done.error, done.total.bad, done.total.lost) == (None, len(lost), len(lost))
+    assert done.total.shortfall.startswith(f"{len(lost)} bars are missing, since what came of them cannot be used")
     assert starts(desk, BTC) == [time for time in whole(BTC) if time not in lost]
 
     (done,) = backfill(desk, [BTC], M1, START, END, fetch=(again := ScriptedHistory(page=1000)))
