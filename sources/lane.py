@@ -88,8 +88,8 @@ class Receiver(Protocol):
     def note(self, event: str, detail: str) -> None:
         """Something happened.
 
-        Ours: `connect_failed` `disconnected` `feed_asked` `feed_stale` `symbol_mute` `renewed` `renewal_failed`. The venue's:
-        `subscribed` `unsubscribed` `refused` `status` `maintenance` `error` `delayed`.
+        Ours: `connect_failed` `disconnected` `feed_asked` `feed_stale` `symbol_mute` `renewed` `renewal_failed`. The
+        venue's: `subscribed` `unsubscribed` `refused` `status` `maintenance` `error` `delayed`.
         """
 
     def exists(self, stream: int, trade_id: int) -> None:
