@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from history.order import ordered
 from history.roster import Listed, roster
+from history.small_files import read_text
 from market.actions import Action, ActionError, ActionKind
 from market.errors import DeskError
 from market.spelling import read_symbol
@@ -127,17 +128,7 @@ def read_file(path: Path, symbol: Symbol | None = None) -> list[Action]:
     Raises:
         DeskError: The file cannot be read, a row breaks a rule (it is named with its line), or an action comes twice.
     """
-    try:
-        if path.stat().st_size > FILE_BYTES_MAX:
-            msg = f"{path} is over {FILE_BYTES_MAX >> 20} MiB, too long for a list of corporate actions"
-            raise DeskError(msg)
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        msg = f"{path} is not UTF-8 text: save it as CSV in UTF-8"
-        raise DeskError(msg) from error
-    except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror or error}"
-        raise DeskError(msg) from error
+    text = read_text(path, FILE_BYTES_MAX, "a list of corporate actions")
     rows = csv.DictReader(io.StringIO(text))
     names = [name.strip().lower() for name in rows.fieldnames or []]
     missing = [name for name in ("date", "kind", "value", *(() if symbol else ("symbol",))) if name not in names]

@@ -4,12 +4,9 @@ Run it as often as you like: each run adds what came since the last one, and a r
 was. What is archived is read back and compared before it counts; only then is the journal told that it may go.
 """
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -19,6 +16,7 @@ from market.errors import DeskError
 from market.intervals import Interval
 from market.journal_rows import CorruptRow, RowKind, RowValues
 from sinks.ledger_progress import ARCHIVE
+from sinks.lock_file import LockFile
 from sources.journal import JournalReader
 
 if TYPE_CHECKING:
@@ -99,7 +97,7 @@ def archive(desk: "HistoryDesk", *, tell: Tell | None = None) -> Archived:
 
     tell = tell or (lambda *_: None)
     desk.folders.create()
-    with _alone(desk.folders.run / "archive.lock"):
+    with LockFile(desk.folders.run / "archive.lock", "archiving"):
         target = ParquetArchive(desk.archive_place)
         target.clean()
         began = time.perf_counter()
@@ -353,22 +351,3 @@ def _changed(
                     starts = own["start"][own["interval"] == number]
                     spans_held.update((interval, span) for span in spans_of(interval, starts))
     return changed
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Keep other processes from archiving meanwhile; the kernel frees the lock when its holder dies.
-
-    Raises:
-        DeskError: One does.
-    """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            msg = f"{path.parent.parent} is being archived by another process already; wait until that one is done"
-            raise DeskError(msg) from error
-        yield
-    finally:
-        os.close(fd)

@@ -4,8 +4,6 @@ Each backup is whole in itself: it lists every file with the pieces that make it
 change with those before it. So there is no chain to be broken, and an old one is removed without a thought.
 """
 
-import fcntl
-import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
@@ -19,6 +17,7 @@ from history.backup_sources import MONGO, sources
 from market.errors import DeskError
 from sinks.backup_book import BackupBook, Made
 from sinks.backup_repository import Damaged, Listed, Piece, Repository
+from sinks.lock_file import LockFile
 from sinks.places import ASIDE, Place, S3Access, open_place
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def back_up(desk: "HistoryDesk", kind: Kind = "full", tell: Tell = lambda _name,
             of this backup counts then; those before it are untouched.
     """
     began, clock = desk.now_ns(), monotonic()
-    with _alone(desk.folders.run):
+    with LockFile(desk.folders.run / "backup.lock", "backing up"):
         number = ""
         try:
             store = repository(desk)
@@ -285,22 +284,6 @@ def _retain(desk: "HistoryDesk", store: Repository, now_ns: int, *, sweep: bool)
         if aside is not None and aside.is_dir():
             shutil.rmtree(aside, ignore_errors=True)
     return tuple(listed.id for listed in gone)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep other backups of this desk out, also those of other processes, until the block ends or we are killed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / "backup.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            msg = f"a backup of {folder.parent} is being made by another process: wait for it"
-            raise DeskError(msg) from error
-        yield
-    finally:
-        os.close(handle)
 
 
 @contextmanager

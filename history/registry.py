@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from history.small_files import read_text
 from market.errors import DeskError
 from market.sessions import calendar_name
 from market.spelling import read_symbol
@@ -113,17 +114,7 @@ def read_universe(path: Path, now_ns: int) -> list[Instrument]:
     Raises:
         DeskError: The file cannot be read, a row breaks a rule (it is named with its line), or a symbol comes twice.
     """
-    try:
-        if path.stat().st_size > FILE_BYTES_MAX:
-            msg = f"{path} is over {FILE_BYTES_MAX >> 20} MiB, too long for a list of symbols"
-            raise DeskError(msg)
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        msg = f"{path} is not UTF-8 text: save it as CSV in UTF-8"
-        raise DeskError(msg) from error
-    except OSError as error:
-        msg = f"{path} cannot be read: {error.strerror or error}"
-        raise DeskError(msg) from error
+    text = read_text(path, FILE_BYTES_MAX, "a list of symbols")
     rows = csv.reader(io.StringIO(text))
     header: list[str] | None = None
     found: dict[Symbol, Instrument] = {}

@@ -230,7 +230,7 @@ def test_two_runs_at_a_time_are_one_too_many(desk: HistoryDesk):
 
     def tell(*_: object):
         if not refused:
-            with pytest.raises(DeskError, match="is being archived by another process already") as caught:
+            with pytest.raises(DeskError, match="is archiving on this desk already") as caught:
                 archive(desk)
             refused.append(caught)
 
