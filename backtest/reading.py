@@ -32,6 +32,7 @@ class Checked(Protocol):
 
     bars: Bars
     bad: list[tuple[int, str, str]]
+    out_of_session: int
 
 
 class Series(NamedTuple):
@@ -53,9 +54,8 @@ class Reads(Protocol):
         interval: Interval,
         start: int | None = None,
         end: int | None = None,
-        limit: int | None = None,
+        *,
         states: "Collection[BarState] | None" = None,
-        as_of: int | None = None,
         newest_first: bool = True,
     ) -> "pl.DataFrame":
         """See `sinks.bar_store.BarStore`."""
@@ -137,6 +137,12 @@ def from_file(
         line, reason, detail = min(bad)
         more = f", and {len(bad) - 1} more" if len(bad) > 1 else ""
         msg = f"file {path}: line {line}: {reason}: {detail}{more}; mend the file, or `pq import --skip-bad` it"
+        raise DeskError(msg)
+    if not len(checked.bars) and checked.out_of_session:
+        msg = (
+            f"file {path} has no {interval} bar of {symbol}: all {checked.out_of_session} rows are outside of its "
+            "sessions; name another --interval, or with --tz the zone of the stamps"
+        )
         raise DeskError(msg)
     bars = checked.bars[checked.bars["state"] != BarState.FORMING]
     # A moment of the check's would make another hash of the same file each time.

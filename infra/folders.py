@@ -33,6 +33,7 @@ class Folders:
         self.logs = self.data_dir / "logs"
         self.strategies = self.data_dir / "strategies"
         self.loops = self.cache / "loops"
+        self.runs = self.data_dir / "runs"
         self.config = self.data_dir / "pocketquant.toml"
         self.pid_file = self.run / "supervisor.pid"
         self.simulated_url = self.run / "simulated.url"

@@ -46,6 +46,8 @@ COMMANDS: Final = {
     "restore": "backup",
     "drill": "backup",
     "strategies": "strategies",
+    "backtest": "backtest",
+    "report": "backtest",
     "alert": "alert",
 }
 """Module under `pocketquant.commands` by command, in the order of the help."""

@@ -1,0 +1,154 @@
+"""Backtests of the terminal: a plan from the options, and the desk that it is run on."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import click
+
+from infra.settings import Settings
+from market.errors import DeskError
+from market.intervals import MINUTE_NS, Interval
+from market.symbols import Symbol
+
+if TYPE_CHECKING:
+    from backtest.on_desk import Done
+    from backtest.plan import Plan
+    from backtest.reading import Checked
+    from backtest.stream import Bars
+    from strategies.loader.files import Strategy
+    from trading.opening import Conditions
+
+DAY_NS: Final = 1440 * MINUTE_NS
+
+
+def parameters(given: Sequence[str]) -> dict[str, str]:
+    """`--param name=value` as names and values.
+
+    Raises:
+        click.UsageError: One has another form, or is given twice.
+    """
+    found: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not sign or not name or name in found:
+            rule = "is given twice" if name in found else "is not NAME=VALUE, such as fast=10"
+            msg = f"--param {text!r} {rule}"
+            raise click.UsageError(msg)
+        found[name] = value.strip()
+    return found
+
+
+def conditions(options: Mapping[str, Any], currency: str) -> "Conditions":
+    """What a run takes for granted, by the options of its command.
+
+    Raises:
+        click.UsageError: One is out of range, or not understood.
+    """
+    from pydantic import ValidationError
+
+    from trading.assumptions.borrow import Borrow
+    from trading.assumptions.corporate_actions import CorporateActions
+    from trading.assumptions.fees import parse_fees
+    from trading.assumptions.fills import Fills
+    from trading.assumptions.lots import Lots
+    from trading.assumptions.minimum import Minimum
+    from trading.assumptions.session_end import SessionEnd
+    from trading.assumptions.slippage import parse_slippage
+    from trading.limits import Limits
+    from trading.opening import Conditions, Terms
+
+    try:
+        return Conditions(
+            others=Terms(
+                currency=currency,
+                lots=Lots(tick=options["tick_size"]),
+                minimum=Minimum(notional=options["minimum"]),
+                fees=parse_fees(options["fees"]),
+                slippage=parse_slippage(options["slippage"]),
+                borrow=Borrow(short_percent=options["borrow"]),
+                session_end=SessionEnd(flat=options["flat"]),
+            ),
+            fills=Fills(at=options["fill"]),
+            actions=CorporateActions(signals=options["signals"]),
+            limits=Limits(
+                leverage=options["leverage"],
+                shorting=not options["long_only"],
+                position=options["max_position"],
+                exposure=options["max_exposure"],
+                daily_loss=options["max_daily_loss"],
+                drawdown=options["max_drawdown"],
+                partial_bars=options["partial_bars"],
+            ),
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        msg = f"{' '.join(str(part) for part in first['loc'])}: {first['msg']}; it is {first['input']!r}"
+        raise click.UsageError(msg) from error
+    except DeskError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def today(symbol: Symbol, interval: Interval, warm_up: int, now_ns: int) -> tuple[int, int]:
+    """Of the exchange's session now, or its last: from where bars are read for the warm-up, and its open, ns.
+
+    Raises:
+        click.UsageError: The bars are as long as a session.
+    """
+    import numpy as np
+
+    from market.sessions import calendar_for
+
+    if not interval.intraday:
+        msg = f"--today is for bars shorter than a day, and {interval} is not: give --start"
+        raise click.UsageError(msg)
+    calendar = calendar_for(symbol)
+    place = int(np.searchsorted(calendar.day_start, now_ns // MINUTE_NS, side="right")) - 1
+    opened = int(calendar.day_start[place]) * MINUTE_NS
+    # Sessions enough for the warm-up, by their own lengths, and two more for bars that are absent.
+    back, minutes = place, 0
+    while back > 0 and minutes < warm_up * interval.minutes:
+        back -= 1
+        minutes += int(calendar.close[back] - calendar.open[back])
+    return int(calendar.open[max(back - 2, 0)]) * MINUTE_NS, opened
+
+
+def run_planned(
+    settings: Settings,
+    plan: "Plan",
+    strategy: "Strategy",
+    output: str | None,
+    zone: tzinfo,
+    tell: Callable[[str, float], None],
+) -> "Done":
+    """Run a plan on the desk.
+
+    Raises:
+        DeskError: Something is wrong; nothing was written.
+    """
+    from backtest.on_desk import run_on
+    from history.desk import HistoryDesk
+    from infra.kept_schedules import keep_in
+
+    keep_in(settings.folders.cache)
+    settings.folders.create()
+    with HistoryDesk(settings) as desk:
+        return run_on(
+            desk, settings.folders, plan, strategy, check, desk.now_ns(), address=output, zone=zone, tell=tell
+        )
+
+
+def check(rows: "Bars", interval: Interval, symbol: Symbol) -> "Checked":
+    """The check of a file's rows, as `pq import` does it."""
+    from history.import_checks import check_rows
+    from market.sessions import calendar_for
+
+    return cast("Checked", check_rows(rows, interval, calendar_for(symbol), time.time_ns()))
+
+
+def manifest_path(path: Path) -> Path:
+    """A manifest, or that of a run's folder."""
+    return path / "manifest.json" if path.is_dir() else path

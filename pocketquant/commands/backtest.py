@@ -1,0 +1,337 @@
+"""`pq backtest` and `pq report`."""
+
+import json
+from datetime import tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from market.errors import DeskError
+from market.intervals import Interval
+from market.symbols import Symbol
+from pocketquant import backtests, options
+from pocketquant.commands.importing import ZoneType
+from pocketquant.output import Format, Kind, Records, note
+from pocketquant.progress import progress
+
+if TYPE_CHECKING:
+    from backtest.on_desk import Done
+    from infra.settings import Settings
+
+_STEPS: Final = {"read": "reading bars", "run": "running", "check": "checking for look-ahead", "report": "reporting"}
+
+RUNS: Final[dict[str, Kind]] = {
+    "run": "text",
+    "kind": "text",
+    "made_at": "time",
+    "strategy": "text",
+    "parameters": "text",
+    "symbols": "text",
+    "interval": "text",
+    "begin": "time",
+    "end": "time",
+    "total_return": "float",
+    "sharpe": "float",
+    "drawdown_max": "float",
+    "trades": "int",
+    "folder": "text",
+}
+
+_CONDITIONS: Final = (
+    click.option("--fees", default="none", show_default=True, help="5bps, 10/25bps (make/take), 0.005/share, kraken."),
+    click.option("--slippage", default="none", show_default=True, help="5bps, 0.02 (a spread), 10%volume, or with +."),
+    click.option("--lot", type=float, help="Smallest size  [default: 1; of what never closes, a fraction]"),
+    click.option("--tick-size", type=float, default=0.0, help="Smallest step of prices."),
+    click.option("--minimum", type=float, default=0.0, help="Smallest value of an order."),
+    click.option("--leverage", type=float, default=1.0, show_default=True, help="Gross exposure over equity."),
+    click.option("--long-only", is_flag=True, help="Hold no short positions."),
+    click.option("--borrow", type=float, default=0.0, help="Percent a year on short positions."),
+    click.option("--flat", is_flag=True, help="Hold nothing after the session's last close."),
+    click.option(
+        "--fill", type=click.Choice(["open", "close"]), default="open", show_default=True,
+        help="Market orders fill at the next open, or at the close they are decided on.",
+    ),
+    click.option(
+        "--signals", type=click.Choice(["all", "splits", "none"]), default="all", show_default=True,
+        help="What is taken out of the prices that the strategy sees.",
+    ),
+    click.option("--max-position", type=float, help="Value of one position as a multiple of equity."),
+    click.option("--max-exposure", type=float, help="Gross value of all positions as a multiple of equity."),
+    click.option("--max-daily-loss", type=float, help="Fraction lost in a session after which no risk is taken."),
+    click.option("--max-drawdown", type=float, help="Fraction lost from the peak after which no risk is taken."),
+    click.option("--partial-bars", is_flag=True, help="Decide on bars that were built across an outage, too."),
+)  # fmt: skip
+
+
+def condition_options(command: options.Command) -> options.Command:
+    """Add what a run takes for granted."""
+    for option in reversed(_CONDITIONS):
+        command = option(command)
+    return command
+
+
+@click.command(
+    epilog=options.example(
+        "pq backtest sma-cross --symbol NASDAQ:GOOG --interval 1d --param fast=10 --param slow=30",
+        "pq backtest sma-cross --symbol NASDAQ:GOOG --interval 1d --file GOOG.csv --output goog",
+        "pq backtest donchian --symbol KRAKEN:BTCUSD --interval 1h --fees kraken --slippage 2bps",
+        "pq backtest --from goog/manifest.json",
+    )
+)
+@click.argument("strategy", required=False)
+@click.option("--symbol", "symbols", type=options.SYMBOL, multiple=True, help="What is traded; repeatable.")
+@click.option("--interval", type=options.INTERVAL, help="Length of the bars.")
+@click.option("--start", type=options.TIME, help="Bars that start at this time or later.")
+@click.option("--end", type=options.TIME, help="Bars that start before this time.")
+@click.option("--today", is_flag=True, help="Trade in the session of today alone; bars before it warm the strategy up.")
+@click.option("--param", "given", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy; repeatable.")
+@click.option("--cash", type=float, default=10_000.0, show_default=True, help="To begin with.")
+@click.option("--currency", default="USD", show_default=True, help="Of the account and of the prices.")
+@click.option(
+    "--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Bars of a CSV or Parquet file."
+)
+@click.option(
+    "--tz", "zone", type=ZoneType(), default="UTC", help="Zone of the file's stamps that name none  [default: UTC]"
+)
+@click.option("--archive", is_flag=True, help="Bars of the archive instead of the store.")
+@condition_options
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the places of the look-ahead check.")
+@click.option("--no-look-ahead-check", is_flag=True, help="Do not repeat the decisions with later bars hidden.")
+@click.option(
+    "--from", "manifest", type=click.Path(exists=True, path_type=Path),
+    help="Make a run again from its manifest, and say what has changed.",
+)  # fmt: skip
+@click.option(
+    "--output",
+    metavar="DIR",
+    help="Folder or s3://bucket/prefix of the files  [default: a folder among the desk's runs]",
+)
+@click.option("--json", "as_json", is_flag=True, help="The figures as JSON.")
+@options.desk_options
+def backtest(
+    strategy: str | None,
+    *,
+    symbols: tuple[Symbol, ...],
+    interval: Interval | None,
+    start: int | None,
+    end: int | None,
+    today: bool,
+    given: tuple[str, ...],
+    cash: float,
+    currency: str,
+    file: Path | None,
+    zone: tzinfo,
+    archive: bool,
+    seed: int,
+    no_look_ahead_check: bool,
+    manifest: Path | None,
+    output: str | None,
+    as_json: bool,
+    data_dir: Path | None,
+    config: Path | None,
+    **assumed: Any,
+) -> int:
+    """Run STRATEGY on history, and write trades, orders, equity, figures and a report.
+
+    Decided on a bar's close, filled at the next bar's open; all equity, no fees, no slippage and no leverage unless
+    told.
+    """
+    settings = options.settings(data_dir, config)
+    if manifest is not None:
+        if strategy is not None or symbols or given or file is not None:
+            msg = "--from has strategy, symbols, parameters and file in its manifest: give none of them"
+            raise click.UsageError(msg)
+        return _again(settings, backtests.manifest_path(manifest), output, as_json)
+    if strategy is None or not symbols or interval is None:
+        msg = "a backtest needs a STRATEGY, --symbol and --interval, or --from a manifest"
+        raise click.UsageError(msg)
+    if file is not None and archive:
+        msg = "--file and --archive contradict each other"
+        raise click.UsageError(msg)
+    if today and (start is not None or end is not None):
+        msg = "--today goes with neither --start nor --end"
+        raise click.UsageError(msg)
+    for symbol in symbols:
+        options.check_exchange(symbol)
+    if len(set(symbols)) < len(symbols):
+        msg = f"--symbol names one twice: {' '.join(map(str, symbols))}"
+        raise click.UsageError(msg)
+    if file is not None and len(symbols) > 1:
+        msg = "--file holds the bars of one symbol: name one, or `pq import` the files and run without --file"
+        raise click.UsageError(msg)
+    options.check_span(start, end)
+    lot = assumed.pop("lot")
+    made = backtests.conditions(assumed, currency.upper())
+
+    from infra.kept_schedules import keep_in
+
+    keep_in(settings.folders.cache)
+    from backtest.on_desk import planned
+
+    fields: dict[str, Any] = {
+        "symbols": [str(symbol) for symbol in symbols],
+        "interval": str(interval),
+        "start": start,
+        "end": end,
+        "cash": cash,
+        "currency": currency.upper(),
+        "lot": lot,
+        "conditions": made,
+        "where": "file" if file is not None else "archive" if archive else "store",
+        "file": None if file is None else str(file.absolute()),
+        "zone": str(zone),
+        "seed": seed,
+        "look_ahead_check": not no_look_ahead_check,
+    }
+    try:
+        plan, found = planned(strategy, settings.strategies, backtests.parameters(given), **fields)
+    except DeskError as error:
+        raise click.UsageError(str(error)) from error
+    if today:
+        import time
+
+        warm_up = found.needs(found.read_parameters(plan.parameters)).warm_up
+        begin, opened = backtests.today(symbols[0], interval, warm_up, time.time_ns())
+        plan = plan.model_copy(update={"start": begin, "trade_from": opened})
+    with progress(_STEPS) as tell:
+        done = backtests.run_planned(settings, plan, found, output, zone, tell)
+    _say(done, as_json)
+    return 0
+
+
+def _again(settings: "Settings", path: Path, output: str | None, as_json: bool) -> int:
+    """Make a run again, and hold it against its manifest."""
+    from zoneinfo import ZoneInfo
+
+    from backtest.on_desk import rerun
+    from backtest.output import changes, plan_of, read_manifest
+
+    before = read_manifest(path)
+    plan = plan_of(before)
+    now_plan, strategy = rerun(plan, settings.strategies)
+    with progress(_STEPS) as tell:
+        done = backtests.run_planned(
+            settings, now_plan, strategy, output or str(path.parent / "again"), ZoneInfo(plan.zone), tell
+        )
+    _say(done, as_json)
+    changed = changes(before, done.made.manifest)
+    for sentence in changed:
+        note(f"changed: {sentence}")
+    if not changed:
+        note(f"the same to the byte as {path}")
+    return 1 if changed else 0
+
+
+def _say(done: "Done", as_json: bool) -> None:
+    """The figures on standard output, the rest beside it."""
+    from backtest.output import metrics_document
+    from backtest.report import SECTIONS, worded
+
+    run = done.run
+    if as_json:
+        document = {"run": done.made.run, "folder": done.place.where, **metrics_document(run)}
+        click.echo(json.dumps(document, allow_nan=False))
+    else:
+        report = run.report
+        click.echo(f"{report.title}\n{report.subtitle}\n")
+        width = max(len(label) for _, rows in SECTIONS for _, label, _ in rows)
+        for _, rows in SECTIONS:
+            for name, label, form in rows:
+                click.echo(f"{label:<{width}}  {worded(getattr(report.metrics, name), form, report.currency):>18}")
+    for sentence in run.report.notes:
+        note(sentence)
+    note(f"run {done.made.run}: report.html and the other files are in {done.place.where}")
+
+
+@click.command(
+    epilog=options.example("pq report", "pq report 1a2b3c", "pq report goog/manifest.json", "pq report 1a2b3c --json")
+)
+@click.argument("run", required=False)
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="So many runs, without RUN.")
+@options.output_options
+@options.desk_options
+def report(
+    run: str | None,
+    *,
+    limit: int,
+    form: Format | None,
+    as_json: bool,
+    output: Path | None,
+    data_dir: Path | None,
+    config: Path | None,
+) -> None:
+    """The runs that were made, newest first; or the report of one: its id, the begin of it, or its folder."""
+    settings = options.settings(data_dir, config)
+    picked = options.chosen(form, as_json, output)
+    if run is None:
+        _list(settings, limit, form, as_json, output)
+        return
+    folder = _folder(settings, run)
+    if picked == "json":
+        text = _content(settings, folder, "metrics.json")
+    elif picked == "csv":
+        text = _content(settings, folder, "trades.csv")
+    elif output is not None and output.suffix.lower() in {".html", ".htm"}:
+        text = _content(settings, folder, "report.html")
+    else:
+        text = _content(settings, folder, "report.md")
+    if output is None:
+        click.echo(text, nl=False)
+        note(f"the files are in {folder}: report.html is the whole of it")
+        return
+    from pocketquant.output import aside
+
+    with aside(output) as path:
+        path.write_text(text, encoding="utf-8")
+
+
+def _list(settings: "Settings", limit: int, form: Format | None, as_json: bool, output: Path | None) -> None:
+    rows = []
+    if settings.folders.history.is_file():
+        from sinks.run_book import RunBook
+
+        with RunBook(settings.folders.history) as book:
+            for one in book.runs(limit):
+                words = " ".join(f"{name}={value}" for name, value in one.parameters.items())
+                figures = [one.metrics.get(name) for name in ("total_return", "sharpe", "drawdown_max", "trades")]
+                rows.append(
+                    (
+                        one.run, one.kind, one.made_at, one.strategy, words, " ".join(one.symbols), one.interval,
+                        one.begin, one.end, *figures, one.folder,
+                    )
+                )  # fmt: skip
+    options.deliver(Records(RUNS, rows, empty="no run was made yet: `pq backtest` makes one"), form, as_json, output)
+
+
+def _folder(settings: "Settings", run: str) -> str:
+    """Where a run's files are."""
+    path = Path(run)
+    if path.name == "manifest.json" and path.is_file():
+        return str(path.parent)
+    if (path / "manifest.json").is_file():
+        return str(path)
+    found = []
+    if settings.folders.history.is_file():
+        from sinks.run_book import RunBook
+
+        with RunBook(settings.folders.history) as book:
+            found = book.find(run)
+    if not found:
+        msg = f"no run {run!r}: `pq report` lists them, and a folder with a manifest.json is one too"
+        raise click.UsageError(msg)
+    if len(found) > 1:
+        msg = f"run {run!r} may be {' or '.join(one.run for one in found[:4])}: write more of it"
+        raise click.UsageError(msg)
+    return found[0].folder
+
+
+def _content(settings: "Settings", folder: str, name: str) -> str:
+    from history.desk import HistoryDesk
+
+    with HistoryDesk(settings) as desk:
+        try:
+            return desk.place(folder, Path(folder)).read(name).decode()
+        except FileNotFoundError as error:
+            msg = f"{name} is not in {folder} any more: `pq backtest` makes the run again"
+            raise DeskError(msg) from error
