@@ -10,10 +10,11 @@ import click
 
 from market.symbols import Symbol
 from pocketquant import options
+from pocketquant.commands.registered import desk_of, registered_instruments
+from pocketquant.commands.symbol_lists import import_, search, universes
 from pocketquant.output import Format, Kind, Records
 
 if TYPE_CHECKING:
-    from history.registry import Found
     from infra.settings import Settings
     from sinks.registry_book import Instrument
 
@@ -47,15 +48,6 @@ CARD: Final[dict[str, Kind]] = {
     "universes": "text",
     "registered_at": "time",
 }
-FOUND: Final[dict[str, Kind]] = {
-    "exchange": "text",
-    "symbol": "text",
-    "name": "text",
-    "description": "text",
-    "asset_class": "text",
-    "where": "text",
-}
-UNIVERSES: Final[dict[str, Kind]] = {"universe": "text", "symbols": "int"}
 
 
 @click.group(
@@ -81,10 +73,8 @@ def symbols(
     return _list(None, form, as_json, output, **desk)
 
 
-def _desk(desk: dict[str, Any]) -> dict[str, Any]:
-    """The desk's options, those given before the subcommand filling in."""
-    above: dict[str, Any] = click.get_current_context().obj or {}
-    return {name: above.get(name) if value is None else value for name, value in desk.items()}
+for _command in (search, import_, universes):
+    symbols.add_command(_command)
 
 
 @symbols.command("list", epilog=options.example("pq symbols list --universe nasdaq100 --json"))
@@ -93,7 +83,7 @@ def _desk(desk: dict[str, Any]) -> dict[str, Any]:
 @options.desk_options
 def list_(*, universe: str | None, form: Format | None, as_json: bool, output: Path | None, **desk: Any) -> int:
     """What `pq symbols` shows: registered, followed and stored, with the number of one-minute bars."""
-    return _list(universe, form, as_json, output, **_desk(desk))
+    return _list(universe, form, as_json, output, **desk_of(desk))
 
 
 @symbols.command(
@@ -112,7 +102,7 @@ def list_(*, universe: str | None, form: Format | None, as_json: bool, output: P
 @options.desk_options
 def add(symbol: Symbol, *, asset_class: str | None, **given: Any) -> int:
     """Register SYMBOL, so that the scheduled syncs keep its history. `pq subscribe` follows it live."""
-    desk = _desk({name: given.pop(name) for name in ("data_dir", "config")})
+    desk = desk_of({name: given.pop(name) for name in ("data_dir", "config")})
     settings = options.settings(**desk)
     from sinks.registry_book import Instrument, RegistryBook
 
@@ -141,7 +131,7 @@ def add(symbol: Symbol, *, asset_class: str | None, **given: Any) -> int:
 @options.desk_options
 def edit(symbol: Symbol, *, history: tuple[str, ...], **given: Any) -> int:
     """Change what is registered of SYMBOL; what is not named stays."""
-    settings = options.existing_desk(**_desk({name: given.pop(name) for name in ("data_dir", "config")}))
+    settings = options.existing_desk(**desk_of({name: given.pop(name) for name in ("data_dir", "config")}))
     from sinks.registry_book import RegistryBook
 
     changes = {name: value for name, value in given.items() if value is not None}
@@ -169,7 +159,7 @@ def show(symbol: Symbol, *, form: Format | None, as_json: bool, output: Path | N
     """All that is known of SYMBOL: class, calendar, price step, sources, lists; and the bars that are held."""
     options.chosen(form, as_json, output)
     options.check_exchange(symbol)
-    settings = options.existing_desk(**_desk(desk))
+    settings = options.existing_desk(**desk_of(desk))
     from history.registry import asset_class
     from market.sessions import calendar_name
     from pocketquant.feed_choice import feed_for
@@ -215,7 +205,7 @@ def show(symbol: Symbol, *, form: Format | None, as_json: bool, output: Path | N
 @options.desk_options
 def remove(symbol: Symbol, *, with_data: bool, yes: bool, **desk: Any) -> int:
     """Take SYMBOL out of the registry and all lists, and follow it no longer; its data stays unless asked."""
-    settings = options.existing_desk(**_desk(desk))
+    settings = options.existing_desk(**desk_of(desk))
     from pocketquant.reading import known_symbols
     from sinks.bar_store import open_store
     from sinks.chunk_book import ChunkBook
@@ -250,87 +240,6 @@ def remove(symbol: Symbol, *, with_data: bool, yes: bool, **desk: Any) -> int:
     return 0
 
 
-@symbols.command(epilog=options.example("pq symbols search apple", "pq symbols search eurusd --online"))
-@click.argument("text", nargs=-1, required=True)
-@click.option("--online", is_flag=True, help="Ask TradingView too; it must be switched on in the settings.")
-@click.option("--limit", type=click.IntRange(min=1), default=30, show_default=True)
-@options.output_options
-@options.desk_options
-def search(
-    text: tuple[str, ...],
-    *,
-    online: bool,
-    limit: int,
-    form: Format | None,
-    as_json: bool,
-    output: Path | None,
-    **desk: Any,
-) -> int:
-    """Find symbols by ticker, name or description, among those the desk knows; and at TradingView if asked."""
-    options.chosen(form, as_json, output)
-    settings = options.settings(**_desk(desk))
-    words = " ".join(text)
-    found = _known(settings, words)
-    if online:
-        found += [one for one in _online(settings, words) if one.symbol not in {other.symbol for other in found}]
-    rows = [(*one.symbol, one.name, one.description, one.asset_class, one.where) for one in found[:limit]]
-    hint = "" if online else "; --online asks TradingView"
-    options.deliver(Records(FOUND, rows, empty=f"no symbol matches {words!r}{hint}"), form, as_json, output)
-    return 0
-
-
-@symbols.command("import", epilog=options.example("pq symbols import nasdaq100.csv --universe nasdaq100"))
-@click.argument("file", type=options.FILE)
-@click.option("--universe", required=True, help="Name of the list that the file is to be.")
-@options.desk_options
-def import_(file: Path, *, universe: str, **desk: Any) -> int:
-    """Register the symbols of a CSV FILE, and make them the list UNIVERSE in place of what it held.
-
-    Columns: `symbol` (EXCHANGE:TICKER) or `exchange` and `ticker`; if known `name`, `description`, `asset_class`,
-    `tick_size`.
-    """
-    settings = options.settings(**_desk(desk))
-    from history.registry import UNIVERSE_NAME, read_universe
-    from market.errors import DeskError
-    from sinks.registry_book import RegistryBook
-
-    if not UNIVERSE_NAME.fullmatch(universe):
-        msg = f"universe {universe!r} is not a short name of small letters, digits, `.`, `_` and `-`, such as nasdaq100"
-        raise click.UsageError(msg)
-    try:
-        instruments = read_universe(file, time.time_ns())
-    except DeskError as error:
-        raise click.UsageError(str(error)) from error
-    settings.folders.create()
-    with RegistryBook(settings.folders.history) as book:
-        known = {one.symbol for one in book.instruments()}
-        book.set_universe(universe, instruments)
-    new = sum(one.symbol not in known for one in instruments)
-    click.echo(f"universe {universe} holds {len(instruments)} symbols, {new} of them newly registered", err=True)
-    return 0
-
-
-@symbols.command(epilog=options.example("pq symbols universes", "pq symbols universes --drop nasdaq100"))
-@click.option("--drop", metavar="NAME", help="Forget this list; its symbols stay registered.")
-@options.output_options
-@options.desk_options
-def universes(*, drop: str | None, form: Format | None, as_json: bool, output: Path | None, **desk: Any) -> int:
-    """The lists of symbols, and how many each holds."""
-    options.chosen(form, as_json, output)
-    settings = options.existing_desk(**_desk(desk))
-    from sinks.registry_book import RegistryBook
-
-    with RegistryBook(settings.folders.history) as book:
-        if drop is not None and not book.drop_universe(drop):
-            known = " ".join(name for name, _ in book.universes()) or "none"
-            msg = f"no universe {drop!r}; there are: {known}"
-            raise click.UsageError(msg)
-        rows = book.universes()
-    empty = "no lists yet: `pq symbols import FILE --universe NAME` makes one"
-    options.deliver(Records(UNIVERSES, rows, empty=empty), form, as_json, output)
-    return 0
-
-
 def _list(universe: str | None, form: Format | None, as_json: bool, output: Path | None, **desk: Any) -> int:
     from market.intervals import Interval
     from pocketquant.reading import open_bars
@@ -338,7 +247,7 @@ def _list(universe: str | None, form: Format | None, as_json: bool, output: Path
 
     options.chosen(form, as_json, output)
     settings = options.existing_desk(**desk)
-    instruments = _instruments(settings, universe)
+    instruments = registered_instruments(settings, universe)
     stored: dict[Symbol, tuple[int, int, int, str]] = {}
     store = open_bars(settings)
     if store is not None:
@@ -386,20 +295,6 @@ def _by_symbol(row: Sequence[Any]) -> tuple[str, ...]:
     return (str(row[0]), str(row[1]), str(row[4]))
 
 
-def _instruments(settings: "Settings", universe: str | None = None) -> dict[Symbol, "Instrument"]:
-    if not settings.folders.history.is_file() and universe is None:
-        return {}
-    from sinks.registry_book import RegistryBook
-
-    with RegistryBook(settings.folders.history) as book:
-        found = {one.symbol: one for one in book.instruments(universe)}
-        if universe is not None and not found:
-            known = " ".join(name for name, _ in book.universes()) or "none"
-            msg = f"no universe {universe!r}; there are: {known}"
-            raise click.UsageError(msg)
-    return found
-
-
 def _check(instrument: "Instrument") -> None:
     """Refuse an instrument that breaks a rule, a feed or a provider that there is not."""
     from history.registry import check
@@ -430,31 +325,3 @@ def _providers(settings: "Settings", symbol: Symbol) -> list[str]:
 
     with HistoryDesk(settings) as desk:
         return list(ordered(desk, symbol))
-
-
-def _known(settings: "Settings", text: str) -> "list[Found]":
-    from history.registry import Found, asset_class, search
-    from pocketquant.reading import known_symbols
-
-    instruments = _instruments(settings) if settings.folders.exists() else {}
-    known = known_symbols(settings) if settings.folders.exists() else set()
-    candidates = [
-        Found(symbol, one.name, one.description, asset_class(symbol, one), "registered")
-        for symbol, one in instruments.items()
-    ]
-    candidates += [Found(symbol, "", "", asset_class(symbol), "stored") for symbol in sorted(known - set(instruments))]
-    return search(text, candidates)
-
-
-def _online(settings: "Settings", text: str) -> "list[Found]":
-    if not settings.providers.tradingview.enabled:
-        msg = (
-            "--online asks TradingView, which is off: its terms forbid redistribution; if you accept them, set "
-            "POCKETQUANT_PROVIDERS__TRADINGVIEW__ENABLED=true"
-        )
-        raise click.UsageError(msg)
-    from history.desk import HistoryDesk
-    from history.symbol_search import search_tradingview
-
-    with HistoryDesk(settings) as desk:
-        return search_tradingview(desk, text)
