@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from trading.jit import compiles, record_of, records_of
+from trading.jit import compiles
+from trading.memory import record_of, records_of
 from trading.records import FILL, ORDER, TRADE, Records
 
 QUANTA: Final = 1e8
@@ -59,6 +60,9 @@ ACCOUNT: Final = np.dtype(
             ("done_at", "<i8"),
             ("fills_at", "<i8"),
             ("trades_at", "<i8"),
+            ("entry", "<i8"),
+            ("asked", "<i8"),
+            ("askable", "<i8"),
             ("leverage", "<f8"),
             ("position_max", "<f8"),
             ("position_value_max", "<f8"),
@@ -80,7 +84,7 @@ ACCOUNT: Final = np.dtype(
         ],
     )
 )
-"""One account, 328 bytes.
+"""One account, 352 bytes.
 
 equity: cash and marked positions, quanta. marked: value of all positions at the last prices, quanta. floor, ceiling:
 equity at or below, or above which the step looks at the loss limits. peak: highest equity, kept where a drawdown is
@@ -90,8 +94,9 @@ done, fills, trades: records in the logs. available: lots that the bar's volume 
 the window of the order-rate limit and the orders in it. orders_max: orders in a window, 0 without limit. orders_window:
 its length, ns. late_max: ms, -1 without limit. interest_to: interest is paid up to here, ns. symbols, currencies,
 places, room: lengths of the positions, currencies, working orders and logs. ..._at: addresses of the arrays, which
-`Book.bind` writes. leverage: gross exposure as a multiple of equity. position_max: of equity. position_value_max:
-account currency. exposure_max: gross, of equity. daily_loss_max: of the day's first equity. drawdown_max: of the peak.
+`Book.bind` writes. entry: address of the compiled step (`trading.entries`). asked, askable: requests and their room, on
+the way to it. leverage: gross exposure as a multiple of equity. position_max: of equity. position_value_max: account
+currency. exposure_max: gross, of equity. daily_loss_max: of the day's first equity. drawdown_max: of the peak.
 interest: a year, on negative cash. shorting: allowed. limited: any of the position and exposure limits is set.
 flattens: a loss limit closes all positions. partial_allowed: orders may be decided on partial bars. at_close: market
 orders fill at the close they were decided on. keep: `KEEP_...` bits, which logs are written. killed: the kill switch is
@@ -252,6 +257,10 @@ class Book:
         account = self.account
         for name in ("positions", "currencies", "schedules", "orders", "done", "fills", "trades"):
             account[f"{name}_at"] = getattr(self, name).ctypes.data
+        # Not at the top: the step is made of what is in this file.
+        from trading.entries import first_call
+
+        account.entry = first_call()
         account.symbols = len(self.positions)
         account.currencies = len(self.currencies)
         account.places = len(self.orders)

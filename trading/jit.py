@@ -1,18 +1,13 @@
-"""Numba, typed as what it is to a caller: the same function, only faster. And two things that it leaves out."""
+"""Numba, typed as what it is to a caller: the same function, only faster. And things that it leaves out."""
 
-import ctypes
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import numba
-import numpy as np
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload, register_jitable
-from numpy.typing import NDArray
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-
-carray: Final[Callable[..., NDArray[Any]]] = numba.carray  # type: ignore[attr-defined]
 
 
 def njit(function: _Function) -> _Function:
@@ -86,80 +81,3 @@ borrowed: Final[Any] = intrinsic(_borrowed)
 
 Only for loops that are compiled: plain Python has no such thing.
 """
-
-
-def _pointer(_context: Any, address: Any) -> Any:
-    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
-
-    return types.voidptr(address), generate
-
-
-_at: Final[Any] = intrinsic(_pointer)
-
-
-def record_of(field: str, dtype: Any) -> Callable[[Any, int], Any]:
-    """Make a function of (owner, place): the record at a place of an array whose address is in a field of its owner.
-
-    So a compiled function is passed one pointer for all that an owner has, which is quicker to call and to compile than
-    a bundle of arrays. The owner keeps the arrays alive, and places are not checked.
-    """
-    several = records_of(field, dtype)
-
-    def record(owner: Any, place: int) -> Any:
-        return several(owner, place, 1)[0]
-
-    @overload(record, inline="never", jit_options={"forceinline": True})
-    def _compiled(owner: Any, place: Any) -> Any:  # noqa: ARG001 - Numba binds arguments by their names.
-        def get(owner: Any, place: Any) -> Any:
-            return several(owner, place, 1)[0]
-
-        return get
-
-    return record
-
-
-def records_of(field: str, dtype: Any) -> Callable[[Any, int, int], NDArray[Any]]:
-    """Make a function of (owner, place, count): the same for `count` records from a place on, as an array."""
-    size = dtype.itemsize
-
-    def records(owner: Any, place: int, count: int) -> NDArray[Any]:
-        start = int(owner[field]) + int(place) * size
-        memory: Any = (ctypes.c_char * (int(count) * size)).from_address(start)
-        return np.frombuffer(memory, dtype)
-
-    @overload(records, inline="never", jit_options={"forceinline": True})
-    def _compiled(owner: Any, place: Any, count: Any) -> Any:  # noqa: ARG001 - As above.
-        def get(owner: Any, place: Any, count: Any) -> Any:
-            return carray(_at(owner[field] + place * size), (count,), dtype)
-
-        return get
-
-    return records
-
-
-def copy_record(to: Any, source: Any) -> None:
-    """Write all of a record over another of the same type."""
-    for name in to.dtype.names:
-        to[name] = source[name]
-
-
-def _memory_copied(_context: Any, to: Any, source: Any) -> Any:
-    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        # Field by field it would be a hundred times the code.
-        copy: Any = cgutils.raw_memcpy
-        copy(builder, arguments[0], arguments[1], context.get_constant(types.intp, to.size), 1)
-        return context.get_dummy_value()
-
-    return types.void(to, source), generate
-
-
-_copied: Final[Any] = intrinsic(_memory_copied)
-
-
-@overload(copy_record)
-def _copy_compiled(to: Any, source: Any) -> Any:  # noqa: ARG001 - As above.
-    def copy(to: Any, source: Any) -> None:
-        _copied(to, source)
-
-    return copy

@@ -19,6 +19,8 @@ class Fault(IntEnum):
     """A currency's balances do not add up to 0."""
     PRICE = 3
     """A price that is not above 0."""
+    NOT_ATTACHED = 4
+    """A compiled loop was given an account without an entry, or its compilation was interrupted."""
 
 
 @compiles
@@ -93,7 +95,11 @@ def mark(account: Any, position: Any, price: float) -> None:
         account.fault = Fault.MONEY
         return
     whole = int(np.rint(value))
-    account.marked += whole - position.value
+    if account.symbols == 1:
+        # As below, without waiting for what the last bar wrote.
+        account.marked = whole
+    else:
+        account.marked += whole - position.value
     position.value = whole
     account.equity = equity_now(account)
 

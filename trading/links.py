@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from trading.assumptions.lots import units_of
 from trading.book import KEEP_ORDERS, done_at, order_at, position_at
-from trading.jit import apart, compiles, copy_record
+from trading.jit import apart, compiles
+from trading.memory import copy_record
 from trading.records import OrderFlag, Reason, Sizing, State
 from trading.sizing import REDUCE_ONLY
 
@@ -46,7 +48,7 @@ def end(account: Any, place: int, state: int, reason: int, time: int) -> None:
 
 
 @compiles
-def filled(account: Any, place: int, units: float, price: float, inside: bool, time: int) -> None:
+def filled(account: Any, position: Any, place: int, lots: int, price: float, inside: bool, time: int) -> None:
     """Carry a fill of an order over to its exits, its entry and its group."""
     apart()
     order = order_at(account, place)
@@ -60,18 +62,20 @@ def filled(account: Any, place: int, units: float, price: float, inside: bool, t
                 linked.state = State.WORKING
                 linked.reference = price
                 linked.best = price
-                linked.units = 0.0
+                linked.lots = 0
                 if inside:
                     linked.flag |= INSIDE
             if linked.sizing == Sizing.PARENT:
-                linked.units += units
+                linked.lots += lots
+                linked.units = units_of(position, linked.lots)
                 linked.flag |= SIZED
         elif order.group != 0 and linked.group == order.group:
             if complete or linked.flag & REDUCE_ONLY == 0:
                 end(account, other, State.CANCELLED.value, Reason.OCO.value, time)
             elif linked.flag & SIZED:
                 # A part of the exit is done, and only the rest is left for the other one to close.
-                linked.units -= units
+                linked.lots -= lots
+                linked.units = units_of(position, linked.lots)
         elif complete and order.parent != 0 and linked.id == order.parent:
             # The exit is done: what has not been entered yet must not be.
             end(account, other, State.CANCELLED.value, Reason.OCO.value, time)

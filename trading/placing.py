@@ -6,8 +6,9 @@ from typing import Any, Final
 from trading import risk
 from trading.assumptions.lots import on_tick
 from trading.book import KEEP_ORDERS, currency_at, done_at, order_at, orders_of, position_at
-from trading.jit import apart, compiles, copy_record
+from trading.jit import apart, compiles
 from trading.links import end, ended, finish, live, sweep
+from trading.memory import copy_record
 from trading.records import Kind, Liquidity, OrderFlag, Phase, Reason, Records, Side, Sizing, State, Tif
 from trading.requests import target
 from trading.risk import AT_ONCE
@@ -136,14 +137,14 @@ def parent_works(account: Any, parent: int) -> bool:
 
 
 @compiles
-def place_one(account: Any, bar: Any, row: int, order: Any, first_id: int) -> bool:
-    """Turn one request into an order; False if it was refused, or was no order."""
-    apart()
-    time = bar.end
+def begin(account: Any, bar: Any, row: int, order: Any) -> None:
+    """Give a request its id, and take away what only the step may say."""
     order.id = account.next_id
     account.next_id += 1
-    order.placed_at = time
+    order.placed_at = bar.end
     order.row = row
+    order.lots = 0
+    order.lots_done = 0
     order.filled = 0.0
     order.fees = 0.0
     order.units = nan
@@ -153,6 +154,14 @@ def place_one(account: Any, bar: Any, row: int, order: Any, first_id: int) -> bo
     order.done_at = 0
     order.reason = Reason.NONE
     order.flag &= _ASKABLE
+
+
+@compiles
+def place_one(account: Any, bar: Any, row: int, order: Any, first_id: int) -> bool:
+    """Turn one request into an order; False if it was refused, or was no order."""
+    apart()
+    time = bar.end
+    begin(account, bar, row, order)
     if order.symbol >= account.symbols:
         refuse(order, Reason.UNKNOWN_SYMBOL.value, order.symbol, account.symbols - 1)
     elif understood(order) and order.kind == Kind.CANCEL:
@@ -171,20 +180,28 @@ def place_one(account: Any, bar: Any, row: int, order: Any, first_id: int) -> bo
             return False
     if order.group != 0:
         order.group += first_id - 1
-    if order.sizing == Sizing.TARGET and account.working > 0:
+    if order.sizing == Sizing.TARGET:
         replace_target(account, order.symbol, time)
-    position = position_at(account, order.symbol)
     # Prices that lie between two ticks are moved against the order.
+    position = position_at(account, order.symbol)
     order.limit = on_tick(position, order.limit, order.side == Side.SELL)
     order.stop = on_tick(position, order.stop, order.side == Side.BUY)
+    copy_record(order_at(account, account.working), order)
+    put(account, account.working)
+    return True
+
+
+@compiles
+def put(account: Any, place: int) -> None:
+    """Let the order that was written to the next free place work."""
+    order = order_at(account, place)
+    position = position_at(account, order.symbol)
     order.reference = position.price
     order.best = position.price
     order.state = State.NEW if order.parent != 0 else State.WORKING
-    copy_record(order_at(account, account.working), order)
-    account.working += 1
+    account.working = place + 1
     position.orders += 1
     position.wake = AT_ONCE
-    return True
 
 
 @compiles
@@ -224,10 +241,18 @@ def place_target(account: Any, bar: Any, row: int, exposure: float) -> int:
     # The next free place of the book is where the request is written: it becomes the order where it stands.
     target(orders_of(account, place, 1), 0, bar.symbol, exposure)
     order = order_at(account, place)
-    placed = place_one(account, bar, row, order, account.next_id)
+    begin(account, bar, row, order)
+    if not abs(exposure) < inf:
+        refuse(order, Reason.BAD_SIZE.value, exposure, 0.0)
+    elif acceptable(account, bar, order):
+        if place > 0:
+            replace_target(account, bar.symbol, bar.end)
+        put(account, place)
+        if account.at_close:
+            at_this_close(account, bar, row, place)
+        if account.at_close or place > 0:
+            sweep(account)
+        return 0
     reason = int(order.reason)
-    if placed and account.at_close:
-        at_this_close(account, bar, row, place)
-    if account.at_close or place > 0:
-        sweep(account)
-    return 0 if placed else reason
+    log_refused(account, order, bar.end, State.REJECTED.value)
+    return reason

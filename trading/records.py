@@ -257,6 +257,8 @@ ORDER: Final = np.dtype(
             ("expires_at", "<i8"),
             ("done_at", "<i8"),
             ("row", "<i8"),
+            ("lots", "<i8"),
+            ("lots_done", "<i8"),
             ("amount", "<f8"),
             ("units", "<f8"),
             ("filled", "<f8"),
@@ -283,15 +285,16 @@ ORDER: Final = np.dtype(
         ],
     )
 )
-"""One order, 176 bytes. Prices that do not apply are NaN, ids that do not apply 0.
+"""One order, 192 bytes. Prices that do not apply are NaN, ids that do not apply 0.
 
 id: 1, 2, ... in the order of the requests. parent: id of the order that must fill first. group: orders that share one
 cancel each other (OCO); it is the id of one of them. In a request both are places in its batch, counted from 1.
 placed_at: ns, end of the bar on whose close it was decided. expires_at: ns; `NEVER` for GTC, 0 for DAY until its
-session is known. done_at: ns, 0 while it works. row: the caller's number of that bar. amount: as `sizing` says. units:
-total to be filled, NaN until sized. filled: units so far. average: price of those, NaN before the first. limit, stop:
-prices. trail: distance in price or, by flag, fraction. volatility: price move per unit, which VOLATILITY divides by.
-best: best price so far of a trailing stop. reference: the close at the decision. fees: account currency, so far. found,
+session is known. done_at: ns, 0 while it works. row: the caller's number of that bar. lots, lots_done: whole lots to be
+filled and filled so far. amount: as `sizing` says. units, filled: the lots in units; units are NaN until sized.
+average: price of those filled, NaN before the first. limit, stop: prices. trail: distance in price or, by flag,
+fraction. volatility: price move per unit, which VOLATILITY divides by. best: best price so far of a trailing stop.
+reference: the close at the decision; of a bracket's exit the price of the entry. fees: account currency, so far. found,
 allowed: of a refusal the value and its bound. tag: the strategy's own number, by which it cancels. symbol: index. kind:
 `Kind`. side: `Side`. tif: `Tif`. sizing: `Sizing`. state: `State`. reason: `Reason`. flag: `OrderFlag`.
 """

@@ -35,6 +35,8 @@ def request(orders: Records, n: int, symbol: int, kind: int, side: int, size: fl
         order.expires_at = NEVER
         order.done_at = 0
         order.row = 0
+        order.lots = 0
+        order.lots_done = 0
         order.amount = size
         order.units = nan
         order.filled = 0.0

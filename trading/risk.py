@@ -4,13 +4,13 @@ from math import nan
 from typing import Any, Final
 
 from market.bars import BarState
-from trading.book import QUANTA, currency_at, order_at, orders_of, position_at
+from trading.book import QUANTA, order_at, orders_of, position_at
 from trading.jit import apart, compiles
 from trading.ledger import gross
 from trading.links import cancel_all, sweep
 from trading.records import NEVER, Reason, Sizing, State
 from trading.requests import close
-from trading.sizing import REDUCE_ONLY, equity_at, refuse, wanted
+from trading.sizing import REDUCE_ONLY, equity_at, lot_value, refuse, wanted
 
 NEVER_REACHED: Final = int(NEVER)
 AT_ONCE: Final = -NEVER_REACHED
@@ -65,14 +65,15 @@ def too_large(account: Any, position: Any, order: Any, price: float) -> bool:
     if abs(after) <= abs(position.lots) and after * position.lots >= 0:
         return False
     equity = equity_at(account, position, price)
-    value = abs(after) * position.lot * price * currency_at(account, position.currency).rate
-    allowed = min(account.position_max * equity, account.position_value_max)
+    value = abs(after) * lot_value(account, position, price)
+    allowed = min(account.position_max * equity, account.position_value_max * QUANTA)
     if value > allowed:
-        refuse(order, Reason.MAX_POSITION.value, value, allowed)
+        refuse(order, Reason.MAX_POSITION.value, value / QUANTA, allowed / QUANTA)
         return True
-    others = (gross(account) - abs(position.value)) / QUANTA
-    if value + others > account.exposure_max * equity:
-        refuse(order, Reason.MAX_EXPOSURE.value, value + others, account.exposure_max * equity)
+    value += gross(account) - abs(position.value)
+    allowed = account.exposure_max * equity
+    if value > allowed:
+        refuse(order, Reason.MAX_EXPOSURE.value, value / QUANTA, allowed / QUANTA)
         return True
     return False
 

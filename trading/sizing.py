@@ -3,8 +3,8 @@
 from math import nan
 from typing import Any
 
-from trading.assumptions.fees import fee, fee_fraction
-from trading.assumptions.lots import units_of, whole_lots
+from trading.assumptions.fees import fee_fraction
+from trading.assumptions.lots import whole_lots
 from trading.book import LOTS_MAX, QUANTA, currency_at
 from trading.jit import apart, compiles
 from trading.ledger import gross
@@ -30,31 +30,45 @@ def refuse(order: Any, reason: int, found: float, allowed: float) -> None:
 
 @compiles
 def equity_at(account: Any, position: Any, price: float) -> float:
-    """Equity in account currency with one position valued at a price of its own."""
-    rate = currency_at(account, position.currency).rate
+    """Equity with one position valued at a price of its own, quanta of the account's currency."""
     rest = currency_at(account, 0).cash + account.marked - position.value
-    return float(rest / QUANTA + position.lots * position.lot_quanta * price * rate / QUANTA)
+    if position.lots == 0:
+        return float(rest)
+    return float(rest + position.lots * position.lot_quanta * price * currency_at(account, position.currency).rate)
 
 
 @compiles
-def lot_cost(account: Any, position: Any, price: float) -> float:
-    """Account currency that one more lot takes, fees by size included."""
-    rate = currency_at(account, position.currency).rate
+def lot_value(account: Any, position: Any, price: float) -> float:
+    """Value of one lot, quanta of the account's currency."""
+    return float(position.lot_quanta * price * currency_at(account, position.currency).rate)
+
+
+@compiles
+def lot_cost(account: Any, position: Any, value: float) -> float:
+    """What one more lot of this value takes, fees by size included, quanta."""
     fraction = max(fee_fraction(account, position, Liquidity.TAKER.value), 0.0)
-    return float((position.lot * price * (1.0 + fraction) + position.fee_unit * position.lot) * rate)
+    by_unit = position.fee_unit * position.lot_quanta * currency_at(account, position.currency).rate
+    return float(value * (1.0 + fraction) + by_unit)
+
+
+@compiles
+def once(account: Any, position: Any) -> float:
+    """What an order costs whatever its size, quanta."""
+    least = max(position.fee_fixed, position.fee_least)
+    return float(least * QUANTA * currency_at(account, position.currency).rate)
 
 
 @compiles
 def equity_free(account: Any, position: Any, price: float, side: int) -> float:
-    """Equity that an order has to spend: at its price, less what it costs once and for closing the other side."""
-    apart()
-    rate = currency_at(account, position.currency).rate
-    equity = equity_at(account, position, price) - float(max(position.fee_fixed, position.fee_least) * rate)
+    """Equity that an order has to spend, quanta: at its price, less what it costs once and to close the other side."""
+    equity = equity_at(account, position, price) - once(account, position)
     if position.lots * side < 0:
-        units = units_of(position, abs(position.lots))
-        fraction = fee_fraction(account, position, Liquidity.TAKER.value)
-        equity -= fee(position, fraction, units, units * price, False) * rate
-    return equity
+        value = lot_value(account, position, price)
+        equity -= abs(position.lots) * (lot_cost(account, position, value) - value)
+        # What turns a position spends what it gets for it in the same moment, to a rounding: of an exact number of
+        # lots the last one is left.
+        equity *= TURNED
+    return float(equity)
 
 
 @compiles
@@ -71,26 +85,22 @@ def wanted(account: Any, position: Any, order: Any, price: float) -> int:
     if order.sizing == Sizing.UNITS:
         # Half a billionth of a lot is the error of a division, not a size.
         return int(held + int(order.side) * whole_lots(order.amount / position.lot + 5e-10))
+    value = lot_value(account, position, price)
     if order.sizing == Sizing.TARGET:
         if order.amount == 0.0:
             return 0
         side = sign(order.amount)
         free = equity_free(account, position, price, side)
-        if held * side < 0:
-            # What turns a position spends what it gets for it in the same moment, to a rounding: of an exact number of
-            # lots the last one is left.
-            free *= TURNED
-        return int(side * whole_lots(abs(order.amount) * free / lot_cost(account, position, price)))
-    rate = currency_at(account, position.currency).rate
+        return int(side * whole_lots(abs(order.amount) * free / lot_cost(account, position, value)))
     if order.sizing == Sizing.VOLATILITY:
-        equity = equity_at(account, position, price)
-        lots = whole_lots(order.amount * equity / (order.volatility * rate * position.lot))
+        risked = order.amount * equity_at(account, position, price)
+        lots = whole_lots(risked / lot_value(account, position, order.volatility))
     elif order.sizing == Sizing.CASH:
-        once = max(position.fee_fixed, position.fee_least) * rate
-        lots = whole_lots((order.amount - once) / lot_cost(account, position, price))
+        spent = order.amount * QUANTA - once(account, position)
+        lots = whole_lots(spent / lot_cost(account, position, value))
     else:
         free = equity_free(account, position, price, order.side)
-        lots = whole_lots(order.amount * free / lot_cost(account, position, price))
+        lots = whole_lots(order.amount * free / lot_cost(account, position, value))
     return int(held + int(order.side) * lots)
 
 
@@ -98,26 +108,33 @@ def wanted(account: Any, position: Any, order: Any, price: float) -> int:
 def limited(account: Any, position: Any, order: Any, price: float, after: int) -> int:
     """Lots, at most `after`, that may be held on its side by cash, leverage and limits; the order notes what binds."""
     apart()
-    cost = lot_cost(account, position, price)
-    others = (gross(account) - abs(position.value)) / QUANTA
+    value = lot_value(account, position, price)
+    cost = lot_cost(account, position, value)
+    others = 0.0 if account.symbols == 1 else float(gross(account) - abs(position.value))
     allowed = account.leverage * equity_free(account, position, price, sign(after)) - others
     room = whole_lots(allowed / cost)
     if abs(after) > room:
-        refuse(order, Reason.NO_CASH.value, abs(after) * cost, allowed)
+        refuse(order, Reason.NO_CASH.value, abs(after) * cost / QUANTA, allowed / QUANTA)
     if account.limited:
-        value = position.lot * price * currency_at(account, position.currency).rate
         equity = equity_at(account, position, price)
-        allowed = min(account.position_max * equity, account.position_value_max)
+        allowed = min(account.position_max * equity, account.position_value_max * QUANTA)
         lots = whole_lots(allowed / value)
         if abs(after) > lots and lots < room:
-            refuse(order, Reason.MAX_POSITION.value, abs(after) * value, allowed)
+            refuse(order, Reason.MAX_POSITION.value, abs(after) * value / QUANTA, allowed / QUANTA)
             room = lots
-        allowed = account.exposure_max * equity - others
-        lots = whole_lots(allowed / value)
+        allowed = account.exposure_max * equity
+        lots = whole_lots((allowed - others) / value)
         if abs(after) > lots and lots < room:
-            refuse(order, Reason.MAX_EXPOSURE.value, abs(after) * value + others, allowed + others)
+            refuse(order, Reason.MAX_EXPOSURE.value, (abs(after) * value + others) / QUANTA, allowed / QUANTA)
             room = lots
     return int(sign(after) * min(abs(after), room))
+
+
+@compiles
+def within(account: Any, order: Any) -> bool:
+    """Whether an order's own size keeps it within cash and limits: a target of the one symbol that there is."""
+    alone = account.symbols == 1 and account.limited == 0
+    return bool(alone and order.sizing == Sizing.TARGET and abs(order.amount) <= account.leverage)
 
 
 @compiles
@@ -140,7 +157,7 @@ def sized(account: Any, position: Any, order: Any, price: float) -> int:
         if held == 0:
             refuse(order, Reason.NO_SHORTING.value, 0.0, 0.0)
             return 0
-    if abs(after) > abs(held) or sign(after) * sign(held) < 0:
+    if (abs(after) > abs(held) or sign(after) * sign(held) < 0) and not within(account, order):
         cut = limited(account, position, order, price, after)
         if cut != after:
             kept = held if sign(held) == sign(after) else 0

@@ -1,33 +1,97 @@
 """The one step: what a bar or a tick does to an account, and what a decision on its close asks of it.
 
 ```python
+account = book.account
 advance(account, bar, row, session_end)  # fills, expiry, session end, mark
 exposure = decide(state, bar, parameters)
 want(account, bar, row, exposure)  # or: submit(account, bar, row, requests, n)
 ```
 
 Backtest, sweep and paper call these three and nothing else, so that the same bars and ticks in the same order come to
-the same orders, fills and equity. All of it compiles with the loop that calls it, and is plain Python without Numba.
+the same orders, fills and equity. In plain Python they are plain Python. In a loop that is compiled, what happens on
+every bar is compiled into the loop, and the rest is one call of the account's entry (`trading.entries`), which is
+compiled once for all loops and kept on disk.
+
 After each step the caller looks at `account.fault` (stop: the numbers cannot be trusted) and `account.full` (empty the
 logs with `trading.snapshot.drained` before the next step).
 """
 
-from math import inf, nan
-from typing import Any
+from typing import Any, Final
 
-from numpy import rint
+from numba.extending import overload
 
-from trading.assumptions.borrow import YEAR_NS
-from trading.assumptions.session_end import last_of_session, overstayed
-from trading.book import currency_at, least_room, position_at
-from trading.filling import accrue
-from trading.jit import apart, compiles, compiles_inlined
-from trading.ledger import Fault, audit, equity_now, mark
-from trading.links import sweep
-from trading.placing import place_all, place_target
-from trading.records import Liquidity, Phase, Reason, Records
-from trading.risk import AT_ONCE, NEVER_REACHED, flatten_one, look, new_day
-from trading.working import execute, over_the_bar
+from trading import stepping
+from trading.book import position_at
+from trading.jit import compiles_inlined
+from trading.ledger import Fault, mark
+from trading.memory import address_of, call_at
+from trading.records import Records
+from trading.risk import look
+
+WAKE: Final = 0
+CHANGE: Final = 1
+PLACE: Final = 2
+LOOK: Final = 3
+NOT_ATTACHED: Final = int(Fault.NOT_ATTACHED)
+
+
+def _wake(account: Any, bar: Any, row: int, session_end: int) -> None:
+    stepping.wake(account, bar, row, session_end)
+
+
+def _look(account: Any, bar: Any, row: int) -> None:
+    look(account, bar.end, row)
+
+
+def _change(account: Any, bar: Any, row: int, exposure: float) -> None:
+    stepping.change(account, bar, row, exposure)
+
+
+def _place(account: Any, bar: Any, row: int, requests: Records, n: int) -> None:
+    stepping.place(account, bar, row, requests, n)
+
+
+@compiles_inlined
+def entered(account: Any, step: int, bar: Any, row: int, number: int, size: float) -> None:
+    """Call the account's entry from compiled code."""
+    if account.entry == 0:
+        account.fault = NOT_ATTACHED
+    else:
+        call_at(account.entry, step, address_of(account), address_of(bar), row, number, size)
+
+
+@overload(_wake, jit_options={"forceinline": True})
+def _wake_entry(account: Any, bar: Any, row: Any, session_end: Any) -> Any:  # noqa: ARG001 - Numba binds by name.
+    def call(account: Any, bar: Any, row: Any, session_end: Any) -> None:
+        entered(account, WAKE, bar, row, session_end, 0.0)
+
+    return call
+
+
+@overload(_look, jit_options={"forceinline": True})
+def _look_entry(account: Any, bar: Any, row: Any) -> Any:  # noqa: ARG001 - As above.
+    def call(account: Any, bar: Any, row: Any) -> None:
+        entered(account, LOOK, bar, row, 0, 0.0)
+
+    return call
+
+
+@overload(_change, jit_options={"forceinline": True})
+def _change_entry(account: Any, bar: Any, row: Any, exposure: Any) -> Any:  # noqa: ARG001 - As above.
+    def call(account: Any, bar: Any, row: Any, exposure: Any) -> None:
+        entered(account, CHANGE, bar, row, 0, exposure)
+
+    return call
+
+
+@overload(_place, jit_options={"forceinline": True})
+def _place_entry(account: Any, bar: Any, row: Any, requests: Any, n: Any) -> Any:  # noqa: ARG001 - As above.
+    def call(account: Any, bar: Any, row: Any, requests: Any, n: Any) -> None:
+        account.asked = n
+        account.askable = requests.size
+        entered(account, PLACE, bar, row, address_of(requests[0]), 0.0)
+
+    return call
 
 
 @compiles_inlined
@@ -42,67 +106,13 @@ def advance(account: Any, bar: Any, row: int, session_end: int) -> None:
     """
     position = position_at(account, bar.symbol)
     if bar.end >= position.wake:
-        wake(account, bar, row, session_end)
+        _wake(account, bar, row, session_end)
     elif position.lots != 0:
         mark(account, position, bar.close)
         if account.equity <= account.floor or account.equity > account.ceiling:
-            look(account, bar.end, row)
+            _look(account, bar, row)
     else:
         position.price = bar.close
-
-
-@compiles
-def wake(account: Any, bar: Any, row: int, session_end: int) -> None:
-    """Take the whole of a step: for bars on which more may happen than a mark."""
-    apart()
-    position = position_at(account, bar.symbol)
-    if not 0.0 < bar.low <= bar.high < inf:
-        account.fault = Fault.PRICE
-        return
-    if account.session_end <= bar.start:
-        new_day(account, session_end)
-    if overstayed(position, bar):
-        close_now(account, bar, row, bar.open, Phase.OPEN.value)
-    position.session_end = session_end
-    if position.orders > 0:
-        over_the_bar(account, bar, row, session_end)
-        sweep(account)
-    if last_of_session(position, bar, session_end):
-        close_now(account, bar, row, bar.close, Phase.CLOSE.value)
-    mark(account, position, bar.close)
-    if bar.end >= session_end:
-        accrue(account, position, bar.end)
-        charge_interest(account, bar.end)
-    if account.equity <= account.floor or account.equity > account.ceiling:
-        look(account, bar.end, row)
-    audit(account)
-    account.time = bar.end
-    if position.orders > 0 or (position.daily and bar.end >= session_end):
-        position.wake = AT_ONCE
-    else:
-        position.wake = session_end if position.daily else NEVER_REACHED
-    check_room(account)
-
-
-@compiles
-def close_now(account: Any, bar: Any, row: int, price: float, phase: int) -> None:
-    """Close a position because its session is over, whatever volume there is; the strategy may enter it anew."""
-    place = account.working
-    position = position_at(account, bar.symbol)
-    flatten_one(account, position, Reason.SESSION_END.value, bar.start, row)
-    if account.working > place:
-        account.available = position.lots if position.lots > 0 else -position.lots
-        execute(account, place, bar.volume, bar.start, row, price, Liquidity.TAKER.value, phase)
-        sweep(account)
-    position.want = 0.0
-
-
-@compiles
-def check_room(account: Any) -> None:
-    """Say when the logs could not hold all of another step."""
-    least = least_room(account.places)
-    full = account.done > account.room - least or account.fills > account.room - least
-    account.full = full or account.trades > account.room - least
 
 
 @compiles_inlined
@@ -117,21 +127,10 @@ def want(account: Any, bar: Any, row: int, exposure: float) -> None:
     """
     # NaN is unequal to all, itself included.
     if exposure != position_at(account, bar.symbol).want and exposure == exposure:  # noqa: PLR0124
-        change(account, bar, row, exposure)
+        _change(account, bar, row, exposure)
 
 
-@compiles
-def change(account: Any, bar: Any, row: int, exposure: float) -> None:
-    """Place the order for a new exposure. Where only the bar was not to be trusted, the next one is asked again."""
-    apart()
-    position = position_at(account, bar.symbol)
-    reason = place_target(account, bar, row, exposure)
-    untrusted = reason in (Reason.BAR_FORMING, Reason.BAR_PARTIAL, Reason.BAR_LATE)
-    position.want = nan if untrusted else exposure
-    check_room(account)
-
-
-@compiles
+@compiles_inlined
 def submit(account: Any, bar: Any, row: int, requests: Records, n: int) -> None:
     """Place the orders that a strategy asked for on a bar's close.
 
@@ -143,17 +142,4 @@ def submit(account: Any, bar: Any, row: int, requests: Records, n: int) -> None:
         n: How many it asked for; more than there is room for refuses them all.
     """
     if n > 0:
-        place_all(account, bar, row, requests, n)
-        check_room(account)
-
-
-@compiles
-def charge_interest(account: Any, time: int) -> None:
-    """Charge a year's interest on negative cash for the time since it was last charged."""
-    home = currency_at(account, 0)
-    if account.interest > 0.0 and home.cash < 0 and account.interest_to < time:
-        owed = int(rint(-home.cash * account.interest * (float(time - account.interest_to) / YEAR_NS)))
-        home.cash -= owed
-        home.carry += owed
-        account.equity = equity_now(account)
-    account.interest_to = time
+        _place(account, bar, row, requests, n)

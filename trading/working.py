@@ -5,7 +5,7 @@ from typing import Any
 
 from trading.assumptions import fills
 from trading.assumptions.fills import INSIDE, TESTED, TRIGGERED
-from trading.assumptions.lots import lots_of, units_of
+from trading.assumptions.lots import units_of
 from trading.assumptions.minimum import too_small
 from trading.assumptions.slippage import fillable, impacted, slipped
 from trading.book import order_at, position_at
@@ -79,14 +79,19 @@ def execute(
             return
         order.reason = own
         order.side = Side.BUY if change > 0 else Side.SELL
-        order.units = units_of(position, abs(change))
+        order.lots = abs(change)
+        order.units = units_of(position, order.lots)
         order.flag |= SIZED
         if too_small(position, change, price):
             refuse(order, Reason.MINIMUM_NOTIONAL.value, abs(change) * position.lot * price, position.minimum)
             end(account, place, State.REJECTED.value, order.reason, time)
             return
-    before = lots_of(position, order.filled)
-    rest = lots_of(position, order.units) - before
+    before = order.lots_done
+    rest = order.lots - before
+    if rest <= 0:
+        # The other exit, or a split, has left it nothing.
+        end(account, place, State.CANCELLED.value, Reason.POSITION_CLOSED.value, time)
+        return
     lots = rest
     if order.flag & REDUCE_ONLY:
         lots = min(lots, abs(held)) if held * int(order.side) < 0 else 0
@@ -112,14 +117,16 @@ def execute(
         order.average = price
     else:
         order.average = (order.average * before + price * lots) / (before + lots)
-    order.filled = units_of(position, before + lots)
+    order.lots_done = before + lots
+    order.filled = units_of(position, order.lots_done)
     if lots == rest:
         order.state = State.FILLED
         order.reason = reason
         order.done_at = time
     else:
         order.state = State.PARTIALLY_FILLED
-    filled(account, place, units_of(position, lots), price, phase == Phase.INSIDE, time)
+    if account.working > 1:
+        filled(account, position, place, lots, price, phase == Phase.INSIDE, time)
     if held != 0 and sign(position.lots) != sign(held):
         nothing_to_close(account, order.symbol, sign(held), time)
 
@@ -200,6 +207,8 @@ def over_the_bar(account: Any, bar: Any, row: int, session_end: int) -> None:
             liquidity = Liquidity.MAKER.value if resting else Liquidity.TAKER.value
             execute(account, place, bar.volume, bar.start, row, bar.open, liquidity, Phase.OPEN.value)
         place += 1
+    if account.working == 1 and ended(order_at(account, 0)):
+        return
 
     # A tick is over at its open.
     while bar.high > bar.low and account.fault == Fault.NONE:

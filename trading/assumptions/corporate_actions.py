@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from trading.assumptions.lots import lots_of, units_of
+from trading.assumptions.lots import units_of
 from trading.book import currency_at, order_at, position_at
 from trading.filling import close_lots, pay
 from trading.jit import compiles
@@ -103,5 +103,7 @@ def split_order(position: Any, order: Any, ratio: float) -> None:
     if order.sizing == 0:
         order.amount *= ratio
     if order.flag & SIZED:
-        order.units = units_of(position, int(lots_of(position, order.units) * ratio))
-        order.filled = units_of(position, int(lots_of(position, order.filled) * ratio))
+        order.lots = int(order.lots * ratio)
+        order.lots_done = int(order.lots_done * ratio)
+        order.units = units_of(position, order.lots)
+        order.filled = units_of(position, order.lots_done)

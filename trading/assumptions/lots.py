@@ -68,12 +68,6 @@ def whole_lots(lots: float) -> int:
 
 
 @compiles
-def lots_of(position: Any, units: float) -> int:
-    """The exact number of lots in units that came of whole lots."""
-    return int(rint(units / position.lot))
-
-
-@compiles
 def units_of(position: Any, lots: int) -> float:
     """Units of whole lots, the nearest float64 to the exact decimal."""
     return float(lots * position.lot_quanta / QUANTA)
