@@ -103,22 +103,34 @@ def columns(points: Sequence[tuple[int, float]], unit: str, bad: Sequence[bool] 
     return figure
 
 
-def bars(shares: Sequence[tuple[str, float]], title: str) -> "Figure":
-    """Shares from 0 to 1, a horizontal bar each; green where all is well.
+def bars(shares: Sequence[tuple[str, float, float]], title: str) -> "Figure":
+    """Shares from 0 to 1, a horizontal bar each, and what is known to be doubtful after it in grey.
+
+    The colour tells of the rest only: green where there is none.
 
     Args:
-        shares: Names and shares; at least one.
+        shares: Names, shares, and the shares of what is known to be doubtful; at least one.
         title: Over the picture.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 0.7 + 0.22 * len(shares)), layout="constrained")
     axes = figure.subplots()
-    names, values = zip(*reversed(shares), strict=True)
-    colours = ["tab:green" if value == 1 else "tab:orange" if value >= 0.99 else "tab:red" for value in values]
+    names, values, known = zip(*reversed(shares), strict=True)
+    colours = [_colour(value + doubtful) for value, doubtful in zip(values, known, strict=True)]
     axes.barh(range(len(names)), values, color=colours, height=0.7)
+    axes.barh(range(len(names)), known, left=values, color="lightgrey", height=0.7)
     axes.set_yticks(range(len(names)), names, fontsize=7)
     axes.set_xlim(0, 1)
     axes.tick_params(axis="x", labelsize=7)
     axes.set_title(title, fontsize=8, loc="left")
     return figure
+
+
+def _colour(share: float) -> str:
+    """Of a share; sums of shares end a hair below 1.
+
+    >>> [_colour(share) for share in (1.0, 0.1 + 0.2 + 0.7, 0.995, 0.5)]
+    ['tab:green', 'tab:green', 'tab:orange', 'tab:red']
+    """
+    return "tab:green" if share > 1 - 1e-9 else "tab:orange" if share >= 0.99 else "tab:red"

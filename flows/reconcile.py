@@ -64,9 +64,12 @@ def _verdict(truths: "Sequence[Truth]") -> str:
 
 def _show(truths: "Sequence[Truth]") -> None:
     """The least true series first."""
-    shares = [(f"{truth.symbol} {truth.interval}", truth.share) for truth in truths[:SERIES_SHOWN]]
+    shares = [
+        (f"{truth.symbol} {truth.interval}", truth.share, truth.explained / truth.bars if truth.bars else 0.0)
+        for truth in truths[:SERIES_SHOWN]
+    ]
     more = f" (the least true {SERIES_SHOWN} of {len(truths)} series)" if len(truths) > SERIES_SHOWN else ""
-    figure = pictures.bars(shares, f"bars that equal the venue's{more}")
+    figure = pictures.bars(shares, f"bars that equal the venue's; grey: known to be doubtful{more}")
     head = ("series", "against", "equal", "differing", "missing", "extra", "known doubtful", "score")
     rows: list[tuple[Any, ...]] = [
         (

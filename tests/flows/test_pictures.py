@@ -4,6 +4,7 @@ import io
 import math
 
 import pytest
+from matplotlib.colors import to_hex
 
 from flows import pictures
 from flows.pictures import DayShare
@@ -38,4 +39,11 @@ def test_a_calendar_is_drawn_however_much_is_held(days):
 def test_columns_and_bars_are_drawn_however_many(count):
     day = 86_400 * 10**9
     assert drawn(pictures.columns([((MONDAY + n) * day, n / 10) for n in range(count)], "minutes"))
-    assert drawn(pictures.bars([(f"SIM:S{n} 1m", n / count) for n in range(min(count, 40))], "equal bars"))
+    assert drawn(pictures.bars([(f"SIM:S{n} 1m", n / count, 0.0) for n in range(min(count, 40))], "equal bars"))
+
+
+def test_what_is_known_to_be_doubtful_is_no_red():
+    """On a desk's first day each longer bar is one that began before it."""
+    figure = pictures.bars([("a", 0.0, 1.0), ("b", 0.75, 0.25), ("c", 0.75, 0.0)], "equal bars")
+    scores = figure.axes[0].containers[0]
+    assert [to_hex(patch.get_facecolor()) == to_hex("tab:red") for patch in reversed(scores)] == [False, False, True]
