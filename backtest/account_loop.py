@@ -49,14 +49,18 @@ def run_alone(
     """
     account = accounts[0]
     home = currency_at(account, 0)
+    # Cash changes with fills, which are few: the division by quanta is worth a comparison.
+    counted, spendable = home.cash, home.cash / QUANTA
     while row < last:
         bar = views[row]
         advance(account, bar, row, sessions[row])
         want(account, bar, row, exposures[row - first])
+        if home.cash != counted:
+            counted, spendable = home.cash, home.cash / QUANTA
         value = float(account.equity)
         equity[row] = value / QUANTA
-        cash[row] = home.cash / QUANTA
-        exposure[row] = gross(account) / value if account.marked != 0 else 0.0
+        cash[row] = spendable
+        exposure[row] = abs(float(account.marked)) / value if account.marked != 0 else 0.0
         row += 1
         if account.full != 0 or account.fault != 0:
             break

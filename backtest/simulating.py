@@ -20,10 +20,12 @@ from trading.book import Book
 from trading.filling import at_end
 from trading.ledger import Fault
 from trading.opening import Conditions, open_account
-from trading.records import FILL, ORDER, TRADE, OrderFlag, Records
+from trading.records import ORDER, OrderFlag, Records
 
 CHUNK: Final = 16_384
 """Bars on which decisions are worked out at a time."""
+ROOM_MOST: Final = 65_536
+"""Records in each of the account's logs: 25 MB, of which no more is touched than is written."""
 PLAIN_MOST: Final = 6_000
 """Bars that plain Python is through with before a compiled loop is read from disk."""
 
@@ -130,7 +132,8 @@ def simulate(
     """
     rows = len(shown.views)
     loops = loops or (PLAIN if rows <= PLAIN_MOST else compiled_loops())
-    book = open_account([str(symbol) for symbol in shown.symbols], conditions, cash, currency, room=8192)
+    room = min(max(rows // 16, 1_024), ROOM_MOST)
+    book = open_account([str(symbol) for symbol in shown.symbols], conditions, cash, currency, room=room)
     alone = (
         len(shown.symbols) == 1 and not decisions.places_orders and len(shown.changes) == 0 and bool(shown.own.all())
     )
@@ -163,13 +166,11 @@ def simulate(
         tell(row / rows)
     if rows:
         at_end(book.account, rows - 1, int(shown.views["start"][-1]))
-    logs.empty()
-    working = book.orders[: book.account.working]
-    orders = np.concatenate([*logs.orders, working])
+    orders, fills, trades = logs.all()
     return Outcome(
-        trades=np.concatenate(logs.trades),
-        orders=orders[np.argsort(orders["id"], kind="stable")],
-        fills=np.concatenate(logs.fills),
+        trades=trades,
+        orders=orders,
+        fills=fills,
         curve=marks.curve(),
         mode=decisions.mode,
         why_plain=decisions.why,
@@ -223,17 +224,35 @@ class _Logs:
 
     def __init__(self, book: Book) -> None:
         self._book = book
-        self.orders: list[Records] = [np.zeros(0, ORDER)]
-        self.fills: list[Records] = [np.zeros(0, FILL)]
-        self.trades: list[Records] = [np.zeros(0, TRADE)]
+        self._orders: list[Records] = []
+        self._fills: list[Records] = []
+        self._trades: list[Records] = []
 
     def empty(self) -> None:
         """Take over what is in the logs."""
-        book, account = self._book, self._book.account
-        self.orders.append(book.done[: account.done].copy())
-        self.fills.append(book.fills[: account.fills].copy())
-        self.trades.append(book.trades[: account.trades].copy())
+        account = self._book.account
+        for kept, log in zip((self._orders, self._fills, self._trades), self._now(), strict=True):
+            kept.append(log.copy())
         account.done = account.fills = account.trades = account.full = 0
+
+    def all(self) -> tuple[Records, Records, Records]:
+        """Orders by id, those still working among them, fills and trades; the book is not used any more."""
+        done, fills, trades = self._now()
+        working = self._book.orders[: self._book.account.working]
+        orders = _joined([*self._orders, done, working])
+        if (orders["id"][1:] < orders["id"][:-1]).any():
+            orders = orders[np.argsort(orders["id"], kind="stable")]
+        return orders, _joined([*self._fills, fills]), _joined([*self._trades, trades])
+
+    def _now(self) -> tuple[Records, Records, Records]:
+        book, account = self._book, self._book.account
+        return book.done[: account.done], book.fills[: account.fills], book.trades[: account.trades]
+
+
+def _joined(parts: list[Records]) -> Records:
+    """All records in one array: the only part that has any as it is, without a copy."""
+    filled = [part for part in parts if len(part)]
+    return filled[0] if len(filled) == 1 else np.concatenate(filled or parts[:1])
 
 
 _NO_EXPOSURES: Final = np.zeros(0)

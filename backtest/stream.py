@@ -26,7 +26,9 @@ RATE: Final = 0
 SPLIT: Final = 1
 DIVIDEND: Final = 2
 
-CHANGE: Final = np.dtype([("row", "<i8"), ("time", "<i8"), ("value", "<f8"), ("kind", "<i4"), ("place", "<i4")])
+CHANGE: Final = np.dtype(
+    (np.record, [("row", "<i8"), ("time", "<i8"), ("value", "<f8"), ("kind", "<i4"), ("place", "<i4")])
+)
 """What happens before the bar at `row`: a rate (account currency for one unit; place is the currency's), a split (units
 for one) or a dividend (a unit, in the symbol's currency; place is the symbol's). time: ns."""
 
