@@ -77,12 +77,13 @@ def backfill(
         again: Fetch also what was fetched before.
     """
     from flows.sync import chosen
-    from history.backfill import Whole, plan_backfill
+    from history.backfill import Whole, announce, plan_backfill
 
     with desk() as found:
         wanted = chosen(found, symbols, universe)
         span = (day_ns(start) or 0, day_ns(end))
         plans = plan_backfill(found, wanted, interval_of(interval), *span, provider=provider, again=again)
+        announce(found, plans)
         board = Board(Whole(plans, found.now_ns))
         board.open(len(plans))
         done, failed = gathered(

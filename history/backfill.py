@@ -229,6 +229,12 @@ def backfill(
     return run_plans(desk, plans, at_once=at_once, say=say, told=told, stop=stop, fetch=fetch)
 
 
+def announce(desk: "HistoryDesk", plans: Sequence[Plan]) -> None:
+    """Note the symbols of plans as pending: what says how they stand also lists those that wait for their turn."""
+    for plan in plans:
+        sync_book(desk).ask(Task.BACKFILL, [plan.symbol], plan.interval, desk.now_ns(), this_process())
+
+
 def run_plans(
     desk: "HistoryDesk",
     plans: Sequence[Plan],
@@ -243,8 +249,7 @@ def run_plans(
     stopped = stop or Event()
     guard = Lock()
     by_symbol = {plan.symbol: plan for plan in plans}
-    for plan in plans:
-        sync_book(desk).ask(Task.BACKFILL, [plan.symbol], plan.interval, desk.now_ns(), this_process())
+    announce(desk, plans)
 
     def one(symbol: Symbol) -> Backfilled:
         plan = by_symbol[symbol]

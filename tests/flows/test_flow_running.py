@@ -3,6 +3,7 @@
 import logging
 import time
 from contextlib import AbstractContextManager
+from datetime import date
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -13,10 +14,10 @@ from prefect.states import Crashed, Failed
 
 from flows import running
 from flows.artifacts import PNG_BYTES, picture, table
-from flows.backfill import _paced
+from flows.backfill import _paced, backfill
 from flows.notices import tell
 from flows.session_report import session_report
-from history.books import StoppedError
+from history.books import StoppedError, sync_book
 from history.fetched import NobodyGave
 from infra.folders import Folders
 from market.errors import DeskError
@@ -230,3 +231,20 @@ def test_a_report_of_an_exchange_without_symbols_says_so(told):
         True,
         "no symbol of exchange NASDAQ is registered; there are some of: none",
     )
+
+
+def test_symbols_of_a_backfill_that_wait_for_their_turn_are_pending(told, monkeypatch):
+    """`pq backfill --status` lists all that was asked for, not only the four that are fetched."""
+    seen = []
+
+    def submit(*_):
+        desk = running.means().desk
+        seen.extend(one.state for one in sync_book(desk).statuses(desk.now_ns()))
+        msg = "that will do"
+        raise DeskError(msg)
+
+    monkeypatch.setattr("flows.backfill.create_progress_artifact", lambda *_, **__: None)
+    monkeypatch.setattr("flows.backfill.backfill_one.submit", submit)
+    with disable_run_logger():
+        ended = backfill.fn([f"SIM:S{number}" for number in range(6)], date(2026, 11, 1))
+    assert (ended.message, seen) == ("that will do", ["pending"] * 6)
