@@ -85,6 +85,7 @@ def record_trade(account: Any, position: Any, order: int, lots: int, price: floa
 def close_lots(account: Any, position: Any, order: int, lots: int, price: float, time: int, row: int, reason: int,
                fees: int) -> None:  # fmt: skip
     """Take lots (> 0) out of the position at a price: cash for cost, the difference realised, and a trade."""
+    apart()
     held = abs(position.lots)
     side = sign(position.lots)
     currency = currency_at(account, position.currency)
@@ -107,6 +108,7 @@ def close_lots(account: Any, position: Any, order: int, lots: int, price: float,
 def open_lots(account: Any, position: Any, order: int, lots: int, side: int, price: float, time: int, row: int,
               reason: int, fees: int) -> None:  # fmt: skip
     """Add lots (> 0) to a position that is flat or on this side already."""
+    apart()
     currency = currency_at(account, position.currency)
     cost = side * int(np.rint(lots * position.lot_quanta * price))
     held = abs(position.lots)
@@ -137,6 +139,7 @@ def fill(account: Any, position: Any, order: Any, change: int, price: float, sli
     Returns:
         Whether the ledger can count it; if not, nothing was changed and the account has its fault.
     """
+    apart()
     rate = currency_at(account, position.currency).rate
     lots = abs(change)
     units = units_of(position, lots)
@@ -153,7 +156,7 @@ def fill(account: Any, position: Any, order: Any, change: int, price: float, sli
         home = currency_at(account, 0)
         home.cash -= fees
         home.fees += fees
-    turned_over(account, position, time, notional * rate)
+    turned_over(account, position, notional * rate)
 
     side = sign(change)
     closing = min(lots, abs(position.lots)) if position.lots * side < 0 else 0
@@ -192,9 +195,6 @@ def fill(account: Any, position: Any, order: Any, change: int, price: float, sli
 @compiles
 def at_end(account: Any, row: int, time: int) -> None:
     """List what is still open as trades that end at the last price, unsold: nothing else changes, no fee is charged."""
-    apart()
-    apart()
-    apart()
     for place in range(account.symbols):
         position = position_at(account, place)
         if position.lots != 0:

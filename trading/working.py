@@ -4,6 +4,7 @@ from math import isnan, nan
 from typing import Any
 
 from trading.assumptions import fills
+from trading.assumptions.fees import pass_days
 from trading.assumptions.fills import INSIDE, TESTED, TRIGGERED
 from trading.assumptions.lots import units_of
 from trading.assumptions.minimum import too_small
@@ -56,6 +57,7 @@ def execute(
     apart()
     order = order_at(account, place)
     position = position_at(account, order.symbol)
+    pass_days(account, position, time)
     held = position.lots
     own = order.reason
     price = raw

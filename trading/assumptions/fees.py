@@ -133,15 +133,17 @@ def fee(position: Any, fraction: float, units: float, notional: float, first: bo
     """What a fill pays, in the symbol's currency; `first` of its order."""
     charged = position.fee_unit * units + fraction * notional
     if first:
-        charged = max(charged + position.fee_fixed, position.fee_least)
+        charged += position.fee_fixed
+        if position.fee_least > 0.0:
+            charged = max(charged, position.fee_least)
     if position.fee_most > 0.0:
         charged = min(charged, position.fee_most * notional)
     return float(charged)
 
 
 @compiles
-def turned_over(account: Any, position: Any, time: int, notional: float) -> None:
-    """Count a fill, in account currency, towards its venue's tiers; days are UTC."""
+def pass_days(account: Any, position: Any, time: int) -> None:
+    """Forget what was traded 30 days ago; before a fill, so that it is charged by what counts then. Days are UTC."""
     if position.schedule == NO_SCHEDULE:
         return
     schedule = schedule_at(account, position.schedule)
@@ -149,4 +151,11 @@ def turned_over(account: Any, position: Any, time: int, notional: float) -> None
     while schedule.day < today:
         schedule.day = max(schedule.day + 1, today - TURNOVER_DAYS)
         schedule.turnover[schedule.day % TURNOVER_DAYS] = 0.0
-    schedule.turnover[today % TURNOVER_DAYS] += notional
+
+
+@compiles
+def turned_over(account: Any, position: Any, notional: float) -> None:
+    """Count a fill, in account currency, towards its venue's tiers."""
+    if position.schedule != NO_SCHEDULE:
+        schedule = schedule_at(account, position.schedule)
+        schedule.turnover[schedule.day % TURNOVER_DAYS] += notional
