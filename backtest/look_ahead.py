@@ -23,7 +23,13 @@ class LookAhead(DeskError):  # noqa: N818 - named for what it is.
     """A decision changed when later bars were hidden: it used them, or the strategy decides by chance."""
 
 
-def check(full: Stream, begin: Callable[[], Decisions], cut: Callable[[int], Stream], seed: int) -> int:
+def check(
+    full: Stream,
+    begin: Callable[[], Decisions],
+    cut: Callable[[int], Stream],
+    seed: int,
+    tell: Callable[[float], None] = lambda _share: None,
+) -> int:
     """Decide again on data that ends early, and compare.
 
     Args:
@@ -32,6 +38,7 @@ def check(full: Stream, begin: Callable[[], Decisions], cut: Callable[[int], Str
         cut: The run's bars again, made anew of series that end at a moment (ns): so that what was worked out
             beforehand, as adjusted prices, is checked too.
         seed: Of the moments.
+        tell: Told how much is done, 0 to 1.
 
     Returns:
         How many moments were tried.
@@ -46,7 +53,8 @@ def check(full: Stream, begin: Callable[[], Decisions], cut: Callable[[int], Str
     rng = np.random.default_rng(seed)
     places = np.unique(rng.integers(0, rows - 1, min(max(ROWS // rows, LEAST), MOST)))
     whole = _decided(begin(), full)
-    for row in places.tolist():
+    for place, row in enumerate(places.tolist()):
+        tell(place / len(places))
         until = int(full.views["end"][row])
         hidden = cut(until)
         try:

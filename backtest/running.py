@@ -7,14 +7,16 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from backtest import doubts, look_ahead
+from backtest.account_kernels import compiled_loops
 from backtest.benchmark import buy_and_hold
 from backtest.buckets import calibration, hit_rates, slippages
 from backtest.curve import Curve, Days, walk
 from backtest.metrics import Metrics, Terms, measure, month_returns, periods_per_year
+from backtest.patience import PATIENCE_S, Beat, patiently
 from backtest.plan import Plan
 from backtest.reading import Series, require
 from backtest.report import Chart, Report, moment, worded
-from backtest.simulating import Decisions, Outcome, simulate
+from backtest.simulating import PLAIN_MOST, Decisions, Outcome, simulate
 from backtest.stream import Stream, stream
 from market.actions import Action
 from market.adjustment import Adjust, Cut, cuts
@@ -60,6 +62,7 @@ def run(
     loops: Path,
     *,
     actions: Ask = lambda _symbol: None,
+    patience_s: float = PATIENCE_S,
     tell: Tell = lambda _step, _share: None,
 ) -> Run:
     """Run a plan.
@@ -70,6 +73,7 @@ def run(
         read: Where bars come from.
         loops: Folder of compiled loops.
         actions: Splits and dividends.
+        patience_s: How long the strategy may take over a chunk of bars.
         tell: Told how far it is.
 
     Raises:
@@ -113,13 +117,30 @@ def run(
         since = moment(plan.trade_from or 0)
         msg = f"no bar of {plan.symbols[0]} {interval} starts at {since} or later: there is nothing to trade"
         raise DeskError(msg)
-    outcome = simulate(
-        shown, begin(), conditions, plan.cash, plan.currency, first=first, tell=lambda share: tell("run", share)
-    )
-    checked = 0
-    if plan.look_ahead_check:
-        tell("check", 0.0)
-        checked = look_ahead.check(shown, lambda: begin(fresh=True), shown_until, plan.seed)
+
+    decisions = begin()
+
+    def both(beat: Beat) -> tuple[Outcome, int]:
+        beat.where = f"strategy {strategy.name}"
+
+        def ran(share: float, row: int) -> None:
+            end = moment(int(shown.views["end"][min(row, len(shown.views) - 1)]))
+            beat.go_on(f"strategy {strategy.name}, somewhere after {end},")
+            tell("run", share)
+
+        def checked(share: float) -> None:
+            beat.go_on(f"strategy {strategy.name}, in the look-ahead check,")
+            tell("check", share)
+
+        made = simulate(shown, decisions, conditions, plan.cash, plan.currency, first=first, tell=ran)
+        if not plan.look_ahead_check:
+            return made, 0
+        return made, look_ahead.check(shown, lambda: begin(fresh=True), shown_until, plan.seed, checked)
+
+    if len(shown.views) > PLAIN_MOST:
+        # What has to be compiled is compiled here, which may take longer than any strategy.
+        simulate(shown.until(1), begin(), conditions, plan.cash, plan.currency, loops=compiled_loops())
+    outcome, checked = patiently(both, patience_s, "look for a loop in decide() that has no end")
     tell("report", 0.0)
     notes = [note for symbol in symbols for note in acts[symbol].notes]
     for one in series:

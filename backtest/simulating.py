@@ -113,7 +113,7 @@ def simulate(
     *,
     first: int = 0,
     loops: Loops | None = None,
-    tell: Callable[[float], None] = lambda _share: None,
+    tell: Callable[[float, int], None] = lambda _share, _row: None,
 ) -> Outcome:
     """Run.
 
@@ -125,7 +125,7 @@ def simulate(
         currency: The account's own.
         first: Row from which on is traded; bars before it are shown to the strategy and nothing else.
         loops: Compiled or plain; None chooses by the number of bars.
-        tell: Told how much is done, 0 to 1, between chunks.
+        tell: Told between chunks how much is done, 0 to 1, and the row that is next.
 
     Raises:
         DeskError: The strategy went wrong, says on which bar; or the account cannot go on.
@@ -163,7 +163,7 @@ def simulate(
             if book.account.full:
                 logs.empty()
         row = last
-        tell(row / rows)
+        tell(row / rows, row)
     if rows:
         at_end(book.account, rows - 1, int(shown.views["start"][-1]))
     orders, fills, trades = logs.all()
