@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flows import artifacts, pictures
 from flows.forms import Day, ProviderName, SymbolText, day_ns, symbols_of, whose
 from flows.running import check_parts, desk, desk_flow, means, only, part, voice
+from market.errors import DeskError
 
 if TYPE_CHECKING:
     from history.reconcile import Reconciled
@@ -39,7 +40,10 @@ def reconcile(symbols: Sequence[SymbolText] = (), day: Day | None = None, provid
         day: The day, UTC. None: yesterday.
         provider: Ask this one only. None: the order of the settings.
     """
-    with desk():
+    with desk() as held:
+        if day is not None and (day_ns(day) or 0) > held.now_ns():
+            msg = f"the day {day} is still to come: give one that has begun"
+            raise DeskError(msg)
         found = only(compare.submit(symbols_of(symbols) if symbols else None, day_ns(day), provider))
     truths = sorted((truth for one in found for truth in one.truths), key=lambda truth: truth.share)
     if truths:

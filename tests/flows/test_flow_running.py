@@ -16,6 +16,7 @@ from flows import running
 from flows.artifacts import PNG_BYTES, picture, table
 from flows.backfill import _paced, backfill
 from flows.notices import tell
+from flows.reconcile import reconcile
 from flows.session_report import session_report
 from history.books import StoppedError, sync_book
 from history.fetched import NobodyGave
@@ -248,3 +249,10 @@ def test_symbols_of_a_backfill_that_wait_for_their_turn_are_pending(told, monkey
     with disable_run_logger():
         ended = backfill.fn([f"SIM:S{number}" for number in range(6)], date(2026, 11, 1))
     assert (ended.message, seen) == ("that will do", ["pending"] * 6)
+
+
+def test_a_day_to_come_is_not_reconciled(told):
+    """It would be a run that went well and found no bars."""
+    with disable_run_logger():
+        state = reconcile.fn(day=date(2999, 1, 1))
+    assert (state.is_failed(), state.message) == (True, "the day 2999-01-01 is still to come: give one that has begun")
