@@ -64,9 +64,7 @@ def test_an_action_that_is_only_announced_changes_nothing_yet():
 def test_a_dividend_as_large_as_the_price_is_refused_by_name():
     """It would make prices zero or negative."""
     paid = dividend(AAPL, dt.date(2012, 8, 9), 30.0, "USD", "file")
-    with pytest.raises(
-        DeskError, match=r"dividend of NASDAQ:AAPL on 2012-08-09: 30 is not below the close before it"
-    ):
+    with pytest.raises(DeskError, match=r"dividend of NASDAQ:AAPL on 2012-08-09: 30 is not below the close before it"):
         cuts([paid], CALENDAR, Adjust.ALL, lambda _: 20.0, NEVER)
 
 
