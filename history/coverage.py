@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from history.slot_numbers import slot_number, slot_start
 from history.spans import Spans
-from market.bars import BarState
 from market.intervals import MINUTE_NS, Interval
 from market.sessions import Calendar, calendar_for
 from market.slots import slots
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 _PIECE: Final = 250_000
 """Bars that are read at a time: years of minutes are never in memory at once."""
-_OVER: Final = tuple(state for state in BarState if state is not BarState.FORMING)
 
 Times = NDArray[np.int64]
 
@@ -137,8 +135,7 @@ def coverage(
     for first, last in _pieces(calendar, interval, start, end):
         room = slots(calendar, interval, first, last)
         room = room[room[:, 1] <= now]
-        frame = store.read(symbol, interval, first, last, states=_OVER)
-        held = np.isin(room[:, 0], frame["start"].to_physical().to_numpy())
+        held = np.isin(room[:, 0], store.starts(symbol, interval, first, last))
         count.add(room, held, ~held & _nothing(room, known, first, last))
     return count.result(symbol, interval, start, end)
 

@@ -185,6 +185,10 @@ class BarStore(Protocol):
         """
         ...
 
+    def starts(self, symbol: Symbol, interval: Interval, start: int, end: int) -> NDArray[np.int64]:
+        """Starts (ns) in `[start, end)` of the bars of one series that are over, in order: a fraction of a `read`."""
+        ...
+
     def series(self) -> list[Series]:
         """What is held, by symbol and interval."""
         ...

@@ -138,6 +138,13 @@ class MongoBars:
             rows = rows[:limit]
         return bar_frame(symbol, interval, rows if newest_first else rows[::-1], sources)
 
+    def starts(self, symbol: Symbol, interval: Interval, start: int, end: int) -> NDArray[np.int64]:
+        """See `BarStore.starts`."""
+        key = {"exchange": symbol.exchange, "symbol": symbol.ticker, "interval": NAMES[interval]}
+        query = {**key, "start": {"$gte": moment(start), "$lt": moment(end)}}
+        with trouble(self._where):
+            return mongo_reads.starts(self._database, query)
+
     def series(self) -> list[Series]:
         """See `BarStore.series`."""
         with trouble(self._where):

@@ -139,6 +139,13 @@ def _alike(series: NDArray[np.int64], minutes: NDArray[np.int64]) -> Iterator[ND
             yield some
 
 
+def starts(database: "Database[Document]", query: Document) -> NDArray[np.int64]:
+    """Starts (ns) of the bars that are over and fit a query, in order."""
+    found = database.bars.find({**query, "bar.state": {"$ne": str(BarState.FORMING)}}, {"_id": 0, "start": 1})
+    times = np.fromiter((int(one["start"]) for one in found.sort("start", 1)), np.int64)
+    return times * 1_000_000
+
+
 def series(database: "Database[Document]") -> list[Series]:
     """See `BarStore.series`."""
     group = {

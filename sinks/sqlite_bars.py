@@ -117,6 +117,11 @@ class SqliteBars:
         with self._reading() as db:
             return sqlite_reads.read(db, self._path, symbol, interval, start, end, limit, states, as_of, newest_first)
 
+    def starts(self, symbol: Symbol, interval: Interval, start: int, end: int) -> NDArray[np.int64]:
+        """See `BarStore.starts`."""
+        with self._reading() as db:
+            return sqlite_reads.starts(db, symbol, interval, start, end)
+
     def series(self) -> list[Series]:
         """See `BarStore.series`."""
         with self._reading() as db:

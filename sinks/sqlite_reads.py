@@ -49,26 +49,45 @@ def read(
 ) -> "pl.DataFrame":
     """See `BarStore.read`."""
     sources = _sources(db)
-    row = db.execute("SELECT id FROM symbols WHERE exchange = ? AND symbol = ?", symbol).fetchone()
     wanted = {BarState(state) for state in (BarState if states is None else states)}
     if as_of is not None:
         wanted.discard(BarState.FORMING)
+    bounds = _bounds(db, symbol, interval, start, end)
+    rows = np.empty(0, dtype=BAR)
+    if bounds is not None and wanted and (limit is None or limit > 0):
+        bounds |= {"limit": -1 if limit is None else limit, "as_of": as_of}
+        rows = _shown(db, path, bounds, wanted) if as_of is None else _known(db, bounds, wanted, limit)
+    return bar_frame(symbol, interval, rows if newest_first else rows[::-1], sources)
+
+
+def starts(db: sqlite3.Connection, symbol: Symbol, interval: Interval, start: int, end: int) -> NDArray[np.int64]:
+    """See `BarStore.starts`."""
+    bounds = _bounds(db, symbol, interval, start, end)
+    if bounds is None:
+        return np.empty(0, np.int64)
+    over = f"WHERE b.state != {int(BarState.FORMING)} ORDER BY k.hour, b.key"
+    found = db.execute(f"SELECT b.key {_RUNS.format(table='bar_rows')} {over}", bounds)
+    keys = np.fromiter((key for (key,) in found), np.int64)
+    return ((keys >> BLOCK_SHIFT) * HOUR_MINUTES + (keys & ((1 << OFFSET_BITS) - 1))) * MINUTE_NS
+
+
+def _bounds(
+    db: sqlite3.Connection, symbol: Symbol, interval: Interval, start: int | None, end: int | None
+) -> dict[str, Any] | None:
+    """Values for `_RUNS`; None where there can be nothing."""
+    row = db.execute("SELECT id FROM symbols WHERE exchange = ? AND symbol = ?", symbol).fetchone()
     # A bar starts on a whole minute: at or after `start` is at or after the first whole minute from there.
     first = _FIRST_MINUTE if start is None else -(-start // MINUTE_NS)
     last = _LAST_MINUTE if end is None else -(-end // MINUTE_NS)
-    rows = np.empty(0, dtype=BAR)
-    if row is not None and wanted and first < last and (limit is None or limit > 0):
-        bounds: dict[str, Any] = {
-            "series": int(row[0]) << INTERVAL_BITS | interval,
-            "first_hour": block_hour(interval, first),
-            "last_hour": block_hour(interval, last),
-            "from": first,
-            "to": last,
-            "limit": -1 if limit is None else limit,
-            "as_of": as_of,
-        }
-        rows = _shown(db, path, bounds, wanted) if as_of is None else _known(db, bounds, wanted, limit)
-    return bar_frame(symbol, interval, rows if newest_first else rows[::-1], sources)
+    if row is None or first >= last:
+        return None
+    return {
+        "series": int(row[0]) << INTERVAL_BITS | interval,
+        "first_hour": block_hour(interval, first),
+        "last_hour": block_hour(interval, last),
+        "from": first,
+        "to": last,
+    }
 
 
 def series(db: sqlite3.Connection) -> list[Series]:
