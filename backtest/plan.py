@@ -30,6 +30,10 @@ class Plan(BaseModel):
     cash: float = 10_000.0
     """Of the account's currency."""
     currency: str = "USD"
+    quoted: dict[str, str] = Field(default_factory=dict)
+    """By symbol the currency of its prices, where that is not the account's."""
+    rates: dict[str, str] = Field(default_factory=dict)
+    """By currency the symbol whose closes are the account's currency for one unit of it: `EUR` by `FX:EURUSD`."""
     lot: float | None = None
     """Smallest size, units. None is 1 for what has sessions, and of what never closes a power of ten that is worth
     0.001 of the currency or less."""

@@ -27,7 +27,7 @@ from market.spelling import read_symbol
 from market.symbols import Symbol
 from strategies.loader.files import Strategy, from_source
 from trading.assumptions.lots import fractional_lot
-from trading.opening import Conditions
+from trading.opening import Conditions, currency_places
 from trading.records import FILL, TRADE, State
 
 Read = Callable[[Symbol, Interval, int | None, int | None], Series]
@@ -40,6 +40,7 @@ Tell = Callable[[str, float], None]
 """Told a step (`read`, `run`, `check`, `report`) and how much of it is done, 0 to 1."""
 
 CHARTS_MAX: Final = 8
+RATE_BEFORE_NS: Final = 7 * 1440 * MINUTE_NS
 
 
 class Run(NamedTuple):
@@ -93,6 +94,7 @@ def run(
         require(one, needs.warm_up if each is interval else 0, _span(plan), _hint(plan, symbol, each))
         doubts.check_prices(one)
         series.append(one)
+    series += [_rate(plan, read, interval, currency) for currency in sorted(plan.rates)]
     tell("read", 1.0)
     own = {symbol: _own(series, symbol, interval) for symbol in symbols}
     acts = {symbol: _cuts(plan, symbol, own[symbol], calendars[symbol], actions) for symbol in symbols}
@@ -101,11 +103,17 @@ def run(
     def shown_until(until: int | None) -> Stream:
         kept = {
             (one.symbol, one.interval): one.bars if until is None else one.bars[one.bars["end"] <= until]
-            for one in series
+            for one in series[: len(wanted)]
+        }
+        places = currency_places(plan.symbols, conditions, plan.currency)
+        rates = {
+            places[currency]: one.bars if until is None else one.bars[one.bars["end"] <= until]
+            for currency, one in zip(sorted(plan.rates), series[len(wanted) :], strict=True)
+            if currency in places
         }
         seen = {symbol: found.seen for symbol, found in acts.items()}
         dealt = {symbol: found.dealt for symbol, found in acts.items()}
-        return stream(kept, symbols, interval, calendars, seen, dealt)
+        return stream(kept, symbols, interval, calendars, seen, dealt, rates)
 
     def begin(fresh: bool = False) -> Decisions:
         used = strategy if strategy.ours or not fresh else from_source(strategy.name, strategy.path, strategy.source)
@@ -143,9 +151,19 @@ def run(
     outcome, checked = patiently(both, patience_s, "look for a loop in decide() that has no end")
     tell("report", 0.0)
     notes = [note for symbol in symbols for note in acts[symbol].notes]
-    for one in series:
+    for one in series[: len(wanted)]:
         notes += doubts.notes(one, calendars[one.symbol], acts[one.symbol].seen)
     return _measured(plan, strategy, tuple(series), shown, outcome, conditions, calendars, first, checked, notes)
+
+
+def _rate(plan: Plan, read: Read, interval: Interval, currency: str) -> Series:
+    """Bars of a currency's rate, from some days before the run, so that one is known at its start."""
+    symbol = read_symbol(plan.rates[currency])
+    start = None if plan.start is None else plan.start - RATE_BEFORE_NS
+    one = read(symbol, interval, start, plan.end)
+    require(one, 0, _span(plan), f"the rate of {currency} is needed at the run's interval")
+    doubts.check_prices(one)
+    return one
 
 
 def assumed(plan: Plan, own: Mapping[Symbol, Series]) -> Conditions:
@@ -157,7 +175,8 @@ def assumed(plan: Plan, own: Mapping[Symbol, Series]) -> Conditions:
             lot = fractional_lot(float(one.bars["close"][0]))
         given = plan.conditions.of(str(symbol))
         lots = given.lots if lot is None else given.lots.model_copy(update={"lot": lot})
-        terms[str(symbol)] = given.model_copy(update={"lots": lots})
+        currency = plan.quoted.get(str(symbol), plan.currency)
+        terms[str(symbol)] = given.model_copy(update={"lots": lots, "currency": currency})
     return plan.conditions.model_copy(update={"terms": terms})
 
 
@@ -200,12 +219,15 @@ def _own(series: Sequence[Series], symbol: Symbol, interval: Interval) -> Series
 
 
 def _check_currencies(plan: Plan) -> None:
-    for symbol in plan.symbols:
-        other = plan.conditions.of(symbol).currency
-        if other != plan.currency:
+    unknown = sorted({*plan.quoted} - {*plan.symbols})
+    if unknown:
+        msg = f"{unknown[0]} is none of the run's symbols, so its prices need no currency"
+        raise DeskError(msg)
+    for symbol, other in plan.quoted.items():
+        if other != plan.currency and other not in plan.rates:
             msg = (
-                f"{symbol} trades in {other} and the account is in {plan.currency}: give --currency {other}, or run "
-                "symbols of one currency"
+                f"{symbol} trades in {other} and the account is in {plan.currency}: name the bars of the rate, such as "
+                f"--rate {other}=FX:{other}{plan.currency}"
             )
             raise DeskError(msg)
 
@@ -243,7 +265,13 @@ def _measured(
         days=None if clock else _days(next(iter(calendars.values()))),
     )
     metrics = measure(outcome.curve, outcome.trades, outcome.fills, terms)
-    held = buy_and_hold(shown, outcome.curve, plan.cash, first)
+    by_symbol = {one.symbol: one.bars for one in series if one.symbol not in shown.symbols}
+    rates = {
+        plan.symbols.index(symbol): by_symbol[read_symbol(plan.rates[other])]
+        for symbol, other in plan.quoted.items()
+        if other != plan.currency and read_symbol(plan.rates[other]) in by_symbol
+    }
+    held = buy_and_hold(shown, outcome.curve, plan.cash, first, rates)
     benchmark = measure(held, np.zeros(0, TRADE), np.zeros(0, FILL), terms)
 
     def months(curve: Curve) -> dict[str, float]:
@@ -264,9 +292,11 @@ def _measured(
         benchmark=benchmark,
         benchmark_equity=held.equity,
         benchmark_months=months(held),
-        charts=tuple(Chart(one.symbol, str(one.interval), one.bars) for one in series if one.interval is interval)[
-            :CHARTS_MAX
-        ],
+        charts=tuple(
+            Chart(one.symbol, str(interval), one.bars)
+            for one in series
+            if one.interval is interval and one.symbol in shown.symbols
+        )[:CHARTS_MAX],
         trades=outcome.trades,
         symbols=shown.symbols,
         hits=tuple(hit_rates(outcome.trades, shown.symbols, intraday=interval.intraday)),

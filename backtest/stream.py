@@ -155,8 +155,8 @@ def _changes(
                 kind = SPLIT if cut.action.kind is ActionKind.SPLIT else DIVIDEND
                 found.append((int(after[0]), cut.time, cut.action.value, kind, place))
     for place, bars in rates.items():
-        # A rate is known once its bar has closed: it counts from the next bar on, and at once for the first.
-        rows = np.searchsorted(views["end"], bars["end"], side="left")
+        # A rate is known once its bar has closed: it counts from the next moment on.
+        rows = np.searchsorted(views["end"], bars["end"], side="right")
         for row, bar in zip(rows.tolist(), bars, strict=True):
             if row < len(views):
                 found.append((row, int(bar["end"]), float(bar["close"]), RATE, place))

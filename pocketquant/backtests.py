@@ -25,20 +25,24 @@ DAY_NS: Final = 1440 * MINUTE_NS
 
 
 def parameters(given: Sequence[str]) -> dict[str, str]:
-    """`--param name=value` as names and values.
+    """`--param name=value` as names and values, with `-` for `_` in names; raises as `pairs`."""
+    return {name.replace("-", "_"): value for name, value in pairs("--param", given).items()}
+
+
+def pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+    """An option's `NAME=VALUE` texts as names and values.
 
     Raises:
-        click.UsageError: One has another form, or is given twice.
+        click.UsageError: One has another form, or a name is given twice.
     """
     found: dict[str, str] = {}
     for text in given:
-        name, sign, value = text.partition("=")
-        name = name.strip().replace("-", "_")
-        if not sign or not name or name in found:
-            rule = "is given twice" if name in found else "is not NAME=VALUE, such as fast=10"
-            msg = f"--param {text!r} {rule}"
+        name, sign, value = (part.strip() for part in text.partition("="))
+        if not sign or not name or not value or name in found:
+            rule = "is given twice" if name in found else "is not NAME=VALUE, such as fast=10 or EUR=FX:EURUSD"
+            msg = f"{option} {text!r} {rule}"
             raise click.UsageError(msg)
-        found[name] = value.strip()
+        found[name] = value
     return found
 
 

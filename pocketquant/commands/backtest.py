@@ -87,7 +87,11 @@ def condition_options(command: options.Command) -> options.Command:
 @click.option("--today", is_flag=True, help="Trade in the session of today alone; bars before it warm the strategy up.")
 @click.option("--param", "given", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy; repeatable.")
 @click.option("--cash", type=float, default=10_000.0, show_default=True, help="To begin with.")
-@click.option("--currency", default="USD", show_default=True, help="Of the account and of the prices.")
+@click.option("--currency", default="USD", show_default=True, help="Of the account, and of prices unless told.")
+@click.option("--quoted", multiple=True, metavar="SYMBOL=CURRENCY", help="Currency of a symbol's prices; repeatable.")
+@click.option(
+    "--rate", "rates", multiple=True, metavar="CURRENCY=SYMBOL", help="Bars of a currency's rate; repeatable."
+)
 @click.option(
     "--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Bars of a CSV or Parquet file."
 )
@@ -120,6 +124,8 @@ def backtest(
     given: tuple[str, ...],
     cash: float,
     currency: str,
+    quoted: tuple[str, ...],
+    rates: tuple[str, ...],
     file: Path | None,
     zone: tzinfo,
     archive: bool,
@@ -168,6 +174,7 @@ def backtest(
 
     keep_in(settings.folders.cache)
     from backtest.on_desk import planned
+    from market.spelling import read_symbol
 
     fields: dict[str, Any] = {
         "symbols": [str(symbol) for symbol in symbols],
@@ -176,6 +183,10 @@ def backtest(
         "end": end,
         "cash": cash,
         "currency": currency.upper(),
+        "quoted": {
+            str(read_symbol(name)): value.upper() for name, value in backtests.pairs("--quoted", quoted).items()
+        },
+        "rates": {name.upper(): str(read_symbol(value)) for name, value in backtests.pairs("--rate", rates).items()},
         "lot": lot,
         "conditions": made,
         "where": "file" if file is not None else "archive" if archive else "store",

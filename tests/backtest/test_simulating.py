@@ -278,3 +278,21 @@ def test_all_of_the_equity_buys_whole_lots():
 
     assert found.trades["units"].tolist() == [76.5]
     assert found.trades["exit_reason"].tolist() == [Reason.END]
+
+
+def test_a_position_in_another_currency_is_worth_what_the_last_known_rate_makes_of_it():
+    """10,000 dollars at 2 dollars a euro buy 50 units at 100 euros; then a bar closes at 3."""
+    euros = walk(6, 1)
+    for name in ("open", "high", "low", "close"):
+        euros[name] = 100.0
+    rates = walk(7, 1)
+    for name in ("start", "end"):
+        rates[name] -= HOUR
+    rates["close"] = [2.0] * 4 + [3.0] * 3
+    conditions = Conditions(others=Terms(currency="EUR"))
+    shown = alone(euros, rates={1: rates})
+    found = ran(shown, "buy-and-hold", conditions=conditions)
+
+    assert found.trades["units"].tolist() == [50.0]
+    assert found.curve.equity.tolist() == [10_000.0, 10_000.0, 10_000.0, 10_000.0, 15_000.0, 15_000.0]
+    assert found.trades["pnl"].tolist() == [5_000.0]

@@ -197,6 +197,9 @@ def test_costs_are_charged_and_named(ran, pq, waves, home, tmp_path):
         (("sma-cross", "--today", "--start", "2024-01-01"), 2, "--today goes with neither"),
         (("sma-cross", "--symbol", "SIM:BTCUSD"), 2, "names one twice"),
         (("sma-cross", "--archive"), 2, "contradict"),
+        (("sma-cross", "--quoted", "SIM:BTCUSD=EUR"), 1, "name the bars of the rate, such as --rate EUR=FX:EURUSD"),
+        (("sma-cross", "--quoted", "SIM:ETHUSD=EUR"), 1, "SIM:ETHUSD is none of the run's symbols"),
+        (("sma-cross", "--rate", "EUR"), 2, "--rate 'EUR' is not NAME=VALUE"),
     ],
 )
 def test_bad_input_is_one_sentence_and_nothing_is_written(pq, waves, home, tmp_path, arguments, code, words):
@@ -227,3 +230,22 @@ def test_a_folder_of_other_things_is_not_written_into(pq, waves, home, tmp_path)
     assert answer.code == 1
     assert "letter.txt" in answer.err
     assert [path.name for path in (tmp_path / "letters").iterdir()] == ["letter.txt"]
+
+
+def test_a_run_in_two_currencies_is_measured_in_the_accounts(pq, waves, home, tmp_path):
+    """At an even rate of one and a half, dollars buy two thirds of the units."""
+    flat = tmp_path / "flat.csv"
+    lines = waves.read_text().splitlines()
+    flat.write_text("\n".join([lines[0], *(f"{line.split(',')[0]},1.5,1.5,1.5,1.5,1" for line in lines[1:])]) + "\n")
+    pq("import", waves, *BASICS, "--data-dir", home)
+    pq("import", flat, "--symbol", "SIM:EURUSD", "--interval", "1h", "--data-dir", home)
+    options = ("--quoted", "SIM:BTCUSD=EUR", "--rate", "EUR=SIM:EURUSD", "--lot", "0.00001", "--data-dir", home)
+    euros = pq("backtest", "sma-cross", *BASICS, *options, "--output", tmp_path / "euros")
+    plain = pq("backtest", "sma-cross", *BASICS, "--lot", "0.00001", "--output", tmp_path / "plain", "--data-dir", home)
+    assert (euros.code, plain.code) == (0, 0), euros.err
+    ours, theirs = rows(tmp_path / "euros" / "trades.csv"), rows(tmp_path / "plain" / "trades.csv")
+
+    assert len(ours) == len(theirs) > 5
+    for mine, other in zip(ours, theirs, strict=True):
+        assert float(mine["size"]) == pytest.approx(float(other["size"]) / 1.5, rel=1e-3)
+        assert float(mine["pnl"]) == pytest.approx(float(other["pnl"]), rel=1e-3)
