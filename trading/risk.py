@@ -10,7 +10,7 @@ from trading.ledger import gross
 from trading.links import cancel_all, sweep
 from trading.records import NEVER, Reason, Sizing, State
 from trading.requests import close
-from trading.sizing import REDUCE_ONLY, equity_at, lot_value, refuse, wanted
+from trading.sizing import REDUCE_ONLY, equity_at, lot_value, refuse, sign, wanted
 
 NEVER_REACHED: Final = int(NEVER)
 AT_ONCE: Final = -NEVER_REACHED
@@ -62,7 +62,7 @@ def too_large(account: Any, position: Any, order: Any, price: float) -> bool:
     if account.limited == 0 or not price > 0.0:
         return False
     after = wanted(account, position, order, price)
-    if abs(after) <= abs(position.lots) and after * position.lots >= 0:
+    if abs(after) <= abs(position.lots) and sign(after) * sign(position.lots) >= 0:
         return False
     equity = equity_at(account, position, price)
     value = abs(after) * lot_value(account, position, price)

@@ -76,6 +76,8 @@ def check_room(account: Any) -> None:
 def charge_interest(account: Any, time: int) -> None:
     """Charge a year's interest on negative cash for the time since it was last charged."""
     home = currency_at(account, 0)
+    if account.interest_to == AT_ONCE:
+        account.interest_to = time
     if account.interest > 0.0 and home.cash < 0 and account.interest_to < time:
         owed = int(rint(-home.cash * account.interest * (float(time - account.interest_to) / YEAR_NS)))
         home.cash -= owed

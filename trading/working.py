@@ -124,7 +124,8 @@ def execute(
     if lots == rest:
         order.state = State.FILLED
         order.reason = reason
-        order.done_at = time
+        # What fills at the close that it was decided on is done then, in a bar that began before.
+        order.done_at = max(time, order.placed_at)
     else:
         order.state = State.PARTIALLY_FILLED
     if account.working > 1:
