@@ -80,3 +80,15 @@ def test_each_symbol_and_side_is_expected_from_its_own_kind():
     found = calibration(trades(*rows))
 
     assert found.slope == pytest.approx(1.0)
+
+
+def test_a_trade_that_began_before_another_ended_knows_nothing_of_it():
+    """Ten trades of 1 % end a day each; the eleventh, of 50 %, ends after the twelfth began."""
+    rows = (
+        [(1, 0.01)] * 10 + [(50, 0.5, 10, 12), (1, 0.01, 11, 13)] + [(1, 0.01, day, day + 1) for day in range(13, 21)]
+    )
+    found = calibration(trades(*rows))
+
+    # The eleventh and the twelfth expect 1 %, and only those after them know of the 50 %.
+    assert sum(bucket.trades for bucket in found.buckets) == 10
+    assert found.buckets[0].expected == pytest.approx(0.01)

@@ -85,6 +85,18 @@ def test_a_decision_by_chance_is_found_out():
         run_file(dice)
 
 
+def test_what_a_file_remembers_of_an_earlier_pass_is_gone_in_the_next():
+    """Its module notes down closes, and would find those to come there; but each pass runs the file anew."""
+    notes = """def decide(state, bar, p):
+    memory[bar.end] = bar.close
+    to_come = [end for end in memory if end > bar.end]
+    return 1.0 if to_come and memory[min(to_come)] > bar.close else -1.0
+"""
+    done = run_file(notes)
+
+    assert (done.outcome.mode, len(done.outcome.trades)) == ("plain", 1)
+
+
 def test_orders_are_compared_as_exposures_are():
     peek = """def decide(state, bar, p, orders):
     memory.clear()
