@@ -38,7 +38,7 @@ imports: setup
 	$(BIN)/lint-imports
 
 unit: setup
-	$(PYTEST) -n $(WORKERS) --dist loadfile
+	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 bench:
 	@sh infra/setup.sh bench
