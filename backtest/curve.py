@@ -92,7 +92,8 @@ def walk(curve: Curve, begin: int, cash: float, days: Days | None = None, each_m
     dates, closes = dates[:periods], closes[:periods]
     if days is not None and not each_mark:
         dates = days.date[dates]
-    return Walk(dates, closes, *found[1:])
+    # Without Numba some of them are NumPy's numbers, which JSON does not take.
+    return Walk(dates, closes, *(value.item() if isinstance(value, np.generic) else value for value in found[1:]))
 
 
 def drawdowns(equity: Numbers, cash: float) -> Numbers:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ran.records import START, curve, fills, trades
 
+from backtest import curve as curve_module
 from backtest.curve import DAY_NS, Curve, Days, drawdowns, walk
 from backtest.metrics import (
     Metrics,
@@ -276,3 +277,13 @@ def test_the_page_of_figures_names_each_of_them():
 
 def test_the_start_of_these_tests_is_the_monday_that_they_speak_of():
     assert dt.datetime.fromtimestamp(START / 1e9, dt.UTC).strftime("%A %Y-%m-%d") == "Monday 2024-01-01"
+
+
+def test_figures_are_pythons_own_numbers_with_and_without_a_compiler(monkeypatch):
+    """JSON takes no other."""
+    compiled = measured([110, 99, 121]).plain()
+    monkeypatch.setattr("backtest.curve._compiled", lambda: curve_module._walk)
+    plain = measured([110, 99, 121]).plain()
+
+    assert compiled == plain
+    assert {type(value) for figures in (compiled, plain) for value in figures.values()} <= {int, float, type(None)}
