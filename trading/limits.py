@@ -10,7 +10,7 @@ _NS: dict[str, int] = {"second": 1_000_000_000, "minute": 60_000_000_000, "hour"
 class Limits(BaseModel):
     """What may refuse an order; `trading.risk` applies it. Orders that only close pass all but the guards of data."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     leverage: float = Field(default=1.0, ge=0.01, le=1_000)
     """Gross exposure at an order's fill, as a multiple of the equity."""

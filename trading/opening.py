@@ -25,7 +25,7 @@ AT_ONCE: Final = -int(NEVER)
 class Terms(BaseModel):
     """On what terms one symbol trades: an assumption in each field."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     currency: str = Field(default="USD", pattern=r"^[A-Z0-9]{2,10}$")
     """What its prices are in."""
@@ -40,7 +40,7 @@ class Terms(BaseModel):
 class Conditions(BaseModel):
     """What a run takes for granted: the terms of its symbols, and what holds for the whole account."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     terms: Mapping[str, Terms] = Field(default_factory=dict)
     """By symbol; one that is not here trades on `others`."""

@@ -18,7 +18,7 @@ from trading.ledger import Fault, balance, set_rate
 from trading.limits import Limits
 from trading.opening import Terms, currency_places, open_account
 from trading.records import Phase, Reason, Side
-from trading.step import advance
+from trading.step import advance, want
 
 FLAT = (100, 100, 100, 100)
 DAY = 1_440 * MINUTE
@@ -194,6 +194,17 @@ def test_nothing_is_held_overnight_where_that_is_the_rule():
         (1, 100.0, Side.BUY, Phase.OPEN), (2, 103.0, Side.SELL, Phase.CLOSE), (3, 105.0, Side.BUY, Phase.OPEN),
     ]  # fmt: skip
     assert (trade.exit_reason, trade.pnl) == (Reason.SESSION_END, 300.0)
+
+
+def test_who_still_wants_a_position_after_the_session_enters_the_next_one():
+    """The wish is 1 on every close: bought at the next open, sold at the session's last close, and again."""
+    book = account(others=Terms(session_end=SessionEnd(flat=True)))
+    for row, view in enumerate(bars(*[FLAT] * 6)):
+        advance(book.account, view, row, (row // 3 + 1) * 3 * MINUTE)
+        want(book.account, view, row, 1.0)
+    assert [(int(f.row), Side(f.side).name) for f in logged(book)[1]] == [
+        (1, "BUY"), (2, "SELL"), (3, "BUY"), (5, "SELL"),
+    ]  # fmt: skip
 
 
 def test_where_the_sessions_last_bar_is_missing_the_next_open_closes():

@@ -46,6 +46,16 @@ def test_a_reversal_is_one_order_one_fill_and_one_trade():
     assert equity[-1] == 10_000 + 686 - 98 * 2
 
 
+def test_a_reversal_at_an_exact_number_of_lots_leaves_the_last_one():
+    """100 at 100 turned at 100: what it gets for them pays for 100 to a rounding only, so 99 are short."""
+    book = account()
+    wishes = {0: 1.0, 1: -1.0}
+    run(
+        book, bars(*[(100, 100, 100, 100)] * 3), lambda row, o: ask.target(o, 0, 0, wishes[row]) if row in wishes else 0
+    )
+    assert [f.units for f in logged(book)[1]] == [100.0, 199.0]
+
+
 def test_an_exposure_is_acted_on_when_it_changes():
     """The same wish again is no order, NaN leaves things as they are, 0 closes."""
     book = account()

@@ -5,6 +5,7 @@ from scripted.accounts import MINUTE, account, bars, logged, once, run
 
 from trading import requests as ask
 from trading.assumptions.fills import Fills
+from trading.assumptions.lots import Lots
 from trading.assumptions.slippage import Slippage
 from trading.opening import Terms
 from trading.records import Liquidity, Phase, Reason, Side, Sizing, State
@@ -245,6 +246,70 @@ def test_an_entry_filled_in_parts_has_exits_as_large_as_what_is_held():
     assert book.positions[0].lots == 20
 
 
+def test_an_entry_still_open_ends_when_its_exit_has_filled():
+    """60 of 100 bought at a limit; the profit on those 60 is taken, and the other 40 are not bought any more."""
+    book = account(others=Terms(slippage=Slippage(volume_share=0.1)))
+    views = bars(QUIET, (100, 101, 97, 98), (104.5, 105, 104, 104.5), (98, 99, 90, 91), volume=600.0)
+    got = filled(book, views, lambda o: ask.bracket(o, 0, 0, Side.BUY, 100.0, Sizing.UNITS, **LONG, entry=98.0))
+    assert [entry[:4] for entry in got] == [(1, "BUY", 60.0, 98.0), (2, "SELL", 60.0, 104.5)]
+    ends = {int(o.id): (State(o.state).name, Reason(o.reason).name, o.filled) for o in logged(book)[0]}
+    assert ends[1] == ("CANCELLED", "OCO", 60.0)
+
+
+@pytest.mark.parametrize(
+    ("entry", "loss", "bar", "price"),
+    [
+        # The loss lies above the entry: it is passed at once, at the price of the entry.
+        (98.0, 99.0, (100, 101, 97, 98.5), 98.0),
+        # The low counts, though the stop entry may have come after it.
+        (None, 97.0, (100, 102, 96.5, 101), 97.0),
+    ],
+)
+def test_a_loss_that_begins_inside_a_bar_is_held_against_all_of_it(entry, loss, bar, price):
+    """Entered at a limit of 98, or at a stop of 101."""
+
+    def asked(orders):
+        n = ask.bracket(orders, 0, 0, Side.BUY, 10.0, Sizing.UNITS, 110.0, loss, 98.0 if entry is None else entry)
+        if entry is None:
+            orders[0].kind, orders[0].stop = 2, 101.0
+        return n
+
+    got = filled(account(), bars(QUIET, bar), asked)
+    assert [(row, side, fill) for row, side, _, fill, _, _ in got][1] == (1, "SELL", price)
+
+
+def test_a_trail_that_begins_inside_a_bar_starts_from_its_entry():
+    """The high of 105 was before or after, nobody knows: it trails 98 by 3, and then the close of 99.5."""
+
+    def asked(orders):
+        n = ask.limit(orders, 0, 0, Side.BUY, 10.0, 98.0)
+        n = ask.trailing_stop(orders, n, 0, Side.SELL, 1.0, 3.0, Sizing.PARENT)
+        orders[1].parent = 1
+        return n
+
+    got = filled(account(), bars(QUIET, (100, 105, 97, 99.5), (99, 99, 96.4, 97)), asked)
+    assert got[1] == (2, "SELL", 10.0, 96.5, "TRAILING_STOP", "INSIDE")
+
+
+def test_prices_between_two_ticks_are_moved_against_the_order():
+    """To buy a limit goes down and a stop up; what slips goes to the next tick up."""
+
+    def asked(orders):
+        n = ask.limit(orders, 0, 0, Side.BUY, 1.0, 98.1)
+        n = ask.stop(orders, n, 0, Side.BUY, 1.0, 101.1)
+        n = ask.limit(orders, n, 0, Side.SELL, 1.0, 101.3)
+        return ask.stop(orders, n, 0, Side.SELL, 1.0, 98.4)
+
+    book = account(others=Terms(lots=Lots(tick=0.25), slippage=Slippage(bps=10)))
+    run(book, bars(QUIET), once(0, asked))
+    assert [o.limit for o in book.orders[[0, 2]]] == [98.0, 101.5]
+    assert [o.stop for o in book.orders[[1, 3]]] == [101.25, 98.25]
+    run(book, bars((100, 101.25, 100, 101), first=MINUTE), lambda *_: 0)
+    [fill] = logged(book)[1]
+    # 101.25 and 10 bps are 101.35.
+    assert (fill.price, fill.slippage) == (101.5, 0.25)
+
+
 def test_what_only_closes_neither_opens_nor_turns():
     """A sale of 20 that only closes sells the 10 there are; one with nothing to close is cancelled."""
     book = account()
@@ -273,7 +338,9 @@ def test_an_exit_goes_with_the_position_that_it_was_for():
     run(book, bars(QUIET, QUIET, QUIET, (94, 95, 90, 91)), decide)
     orders, fills, _ = logged(book)
     assert [int(f.order) for f in fills] == [1, 3]
-    assert {int(o.id): Reason(o.reason).name for o in orders}[2] == "POSITION_CLOSED"
+    stop = next(o for o in orders if o.id == 2)
+    # With the position, at the open of the third bar, and not when it is reached.
+    assert (Reason(stop.reason).name, stop.done_at) == ("POSITION_CLOSED", 2 * MINUTE)
 
 
 def test_one_of_two_entries_cancels_the_other():

@@ -58,6 +58,19 @@ def test_a_gap_cuts_what_is_sized_by_money_to_the_limit():
     assert logged(book)[1][0].units == 39.0
 
 
+@pytest.mark.parametrize(
+    ("limits", "reason", "found", "allowed"),
+    [(Limits(position=0.5), "MAX_POSITION", 5_625, 5_000), (Limits(exposure=0.5), "MAX_EXPOSURE", 5_625, 5_000)],
+)
+def test_a_gap_beyond_a_limit_refuses_a_number_of_units(limits, reason, found, allowed):
+    """45 at 100 were within half of 10,000; at 125 they are 5,625."""
+    book = account(limits=limits)
+    run(book, bars(FLAT, (125, 125, 125, 125)), once(0, lambda o: ask.market(o, 0, 0, Side.BUY, 45.0)))
+    [order], fills, _ = logged(book)
+    assert (Reason(order.reason).name, order.found, order.allowed) == (reason, found, allowed)
+    assert len(fills) == 0
+
+
 def test_no_more_orders_than_the_rate_in_a_minute_of_the_clock():
     """Two a minute: the decision at second 45 is refused, and from second 60 on there are two more."""
     book = account(limits=Limits(orders=2))

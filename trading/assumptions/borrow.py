@@ -13,7 +13,7 @@ _HOUR_NS: Final = 3_600_000_000_000
 class Borrow(BaseModel):
     """Rates of one symbol, charged when its session ends and when its position changes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     short_percent: float = Field(default=0.0, ge=0, lt=1_000)
     """A year of 365 days, of a short position's value."""

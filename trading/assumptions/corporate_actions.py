@@ -21,7 +21,7 @@ TRAIL_FRACTION = int(OrderFlag.TRAIL_FRACTION)
 class CorporateActions(BaseModel):
     """How a run deals with splits and dividends: strategies see adjusted bars, and orders fill at prices as traded."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     signals: Literal["all", "splits", "none"] = "all"
     """Which actions are taken out of the bars that strategies see, as known at each decision."""

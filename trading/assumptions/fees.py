@@ -20,7 +20,7 @@ class Fees(BaseModel):
     In the symbol's currency. A venue's tiers go by what the account traded there in the last 30 days and replace `bps`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     fixed: float = Field(default=0.0, ge=0)
     """An order."""

@@ -31,7 +31,7 @@ TRAIL_FRACTION = int(OrderFlag.TRAIL_FRACTION)
 class Fills(BaseModel):
     """Which prices fill orders."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     at: Literal["open", "close"] = "open"
     """Where market orders fill: the next bar's open, or the close that they were decided on (which none could get)."""

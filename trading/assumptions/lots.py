@@ -16,7 +16,7 @@ _SMALLEST: Final = Decimal("1e-8")
 class Lots(BaseModel):
     """The steps of one symbol. Sizes are cut to whole lots; limit prices are moved to a tick against the order."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     lot: float = Field(default=1.0, gt=0, le=1e9)
     """Smallest size and step of sizes, units: a whole number of 1e-8."""

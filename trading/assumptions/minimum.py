@@ -10,7 +10,7 @@ from trading.jit import compiles
 class Minimum(BaseModel):
     """An order that opens or adds is refused below this; what closes a position whole never is."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     notional: float = Field(default=0.0, ge=0)
     """Price x units, in the symbol's currency."""

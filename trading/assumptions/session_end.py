@@ -10,7 +10,7 @@ from trading.jit import compiles
 class SessionEnd(BaseModel):
     """What happens to positions when the session is over; orders for the day expire in any case."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     flat: bool = False
     """Close everything at the close of the session's last bar; at the next open, if that bar is missing."""

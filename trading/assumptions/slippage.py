@@ -16,7 +16,7 @@ class Slippage(BaseModel):
     Then to the next tick against the order. A limit order is never filled beyond its limit.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     bps: float = Field(default=0.0, ge=0, lt=10_000)
     """Of the price, 1/10,000."""
