@@ -9,6 +9,9 @@ from numba.extending import intrinsic, overload, register_jitable
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
+INLINED: Final[Any] = {"forceinline": True, "no_cfunc_wrapper": True}
+"""Options of what is compiled into the very place of its call."""
+
 
 def njit(function: _Function) -> _Function:
     """Compile together with the loop that calls it; nothing happens before."""
@@ -30,13 +33,13 @@ def compiles(function: _Function) -> _Function:
     So the same step runs in both ways in one process, and what is short needs not wait for a compiler.
     """
     # Numba hands an option down to all that is called, unless it is said again.
-    made: _Function = register_jitable(forceinline=False)(function)
+    made: _Function = register_jitable(forceinline=False, no_cfunc_wrapper=True)(function)
     return made
 
 
 def compiles_inlined(function: _Function) -> _Function:
     """The same, into the very place of the call."""
-    made: _Function = register_jitable(forceinline=True)(function)
+    made: _Function = register_jitable(**INLINED)(function)
     return made
 
 

@@ -15,7 +15,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
-from trading.jit import compiles_inlined
+from trading.jit import INLINED, compiles_inlined
 
 _carray: Final[Callable[..., NDArray[Any]]] = numba.carray  # type: ignore[attr-defined]
 
@@ -36,7 +36,7 @@ def records_at(address: int, count: int, dtype: Any) -> NDArray[Any]:
     return np.frombuffer(memory, dtype)
 
 
-@overload(records_at, jit_options={"forceinline": True})
+@overload(records_at, jit_options=INLINED)
 def _records_compiled(address: Any, count: Any, dtype: Any) -> Any:  # noqa: ARG001 - Numba binds arguments by name.
     def get(address: Any, count: Any, dtype: Any) -> Any:
         return _carray(_at(address), (count,), dtype)
@@ -44,22 +44,47 @@ def _records_compiled(address: Any, count: Any, dtype: Any) -> Any:  # noqa: ARG
     return get
 
 
-@compiles_inlined
+def _record(_context: Any, address: Any, dtype: Any) -> Any:
+    made = dtype.dtype
+
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(made))
+
+    return made(address, dtype), generate
+
+
+_record_here: Final[Any] = intrinsic(_record)
+
+
 def record_at(address: int, dtype: Any) -> Any:
     """The record at an address."""
     return records_at(address, 1, dtype)[0]
+
+
+@overload(record_at, jit_options=INLINED)
+def _record_compiled(address: Any, dtype: Any) -> Any:  # noqa: ARG001 - As above.
+    def get(address: Any, dtype: Any) -> Any:
+        return _record_here(address, dtype)
+
+    return get
 
 
 def record_of(field: str, dtype: Any) -> Callable[[Any, int], Any]:
     """Make a function of (owner, place): a record of the array whose address is in a field of its owner."""
     size = dtype.itemsize
 
-    @compiles_inlined
     def record(owner: Any, place: int) -> Any:
-        return records_at(owner[field] + place * size, 1, dtype)[0]
+        return record_at(owner[field] + place * size, dtype)
 
-    made: Callable[[Any, int], Any] = record
-    return made
+    @overload(record, jit_options=INLINED)
+    def _compiled(owner: Any, place: Any) -> Any:  # noqa: ARG001 - As above.
+        # Not by way of `record_at`: each way is a function to be compiled, and there are nine such records.
+        def get(owner: Any, place: Any) -> Any:
+            return _record_here(owner[field] + place * size, dtype)
+
+        return get
+
+    return record
 
 
 def records_of(field: str, dtype: Any) -> Callable[[Any, int, int], NDArray[Any]]:

@@ -22,7 +22,7 @@ from numba.extending import overload
 
 from trading import stepping
 from trading.book import position_at
-from trading.jit import compiles_inlined
+from trading.jit import INLINED, compiles_inlined
 from trading.ledger import Fault, mark
 from trading.memory import address_of, call_at
 from trading.records import Records
@@ -60,7 +60,7 @@ def entered(account: Any, step: int, bar: Any, row: int, number: int, size: floa
         call_at(account.entry, step, address_of(account), address_of(bar), row, number, size)
 
 
-@overload(_wake, jit_options={"forceinline": True})
+@overload(_wake, jit_options=INLINED)
 def _wake_entry(account: Any, bar: Any, row: Any, session_end: Any) -> Any:  # noqa: ARG001 - Numba binds by name.
     def call(account: Any, bar: Any, row: Any, session_end: Any) -> None:
         entered(account, WAKE, bar, row, session_end, 0.0)
@@ -68,7 +68,7 @@ def _wake_entry(account: Any, bar: Any, row: Any, session_end: Any) -> Any:  # n
     return call
 
 
-@overload(_look, jit_options={"forceinline": True})
+@overload(_look, jit_options=INLINED)
 def _look_entry(account: Any, bar: Any, row: Any) -> Any:  # noqa: ARG001 - As above.
     def call(account: Any, bar: Any, row: Any) -> None:
         entered(account, LOOK, bar, row, 0, 0.0)
@@ -76,7 +76,7 @@ def _look_entry(account: Any, bar: Any, row: Any) -> Any:  # noqa: ARG001 - As a
     return call
 
 
-@overload(_change, jit_options={"forceinline": True})
+@overload(_change, jit_options=INLINED)
 def _change_entry(account: Any, bar: Any, row: Any, exposure: Any) -> Any:  # noqa: ARG001 - As above.
     def call(account: Any, bar: Any, row: Any, exposure: Any) -> None:
         entered(account, CHANGE, bar, row, 0, exposure)
@@ -84,7 +84,7 @@ def _change_entry(account: Any, bar: Any, row: Any, exposure: Any) -> Any:  # no
     return call
 
 
-@overload(_place, jit_options={"forceinline": True})
+@overload(_place, jit_options=INLINED)
 def _place_entry(account: Any, bar: Any, row: Any, requests: Any, n: Any) -> Any:  # noqa: ARG001 - As above.
     def call(account: Any, bar: Any, row: Any, requests: Any, n: Any) -> None:
         account.asked = n
