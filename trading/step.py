@@ -95,24 +95,36 @@ def _place_entry(account: Any, bar: Any, row: Any, requests: Any, n: Any) -> Any
 
 
 @compiles_inlined
+def passed(account: Any, symbol: int, end: int, close: float) -> bool:
+    """Whether a bar is no more than a mark, which then is done; if not, it is for `advance` to take.
+
+    For loops over columns: of most bars nothing but the end (ns) and the close is ever read.
+    """
+    position = position_at(account, symbol)
+    if end >= position.wake:
+        return False
+    if position.lots == 0:
+        position.price = close
+        return True
+    mark(account, position, close)
+    return bool(account.floor < account.equity <= account.ceiling)
+
+
+@compiles_inlined
 def advance(account: Any, bar: Any, row: int, session_end: int) -> None:
     """Take an account over one bar or tick of one symbol: fills, expiry, session end, mark.
 
     Args:
-        account: The account.
+        account: `Book.account`.
         bar: `VIEW`, prices as traded; bars of one symbol come in order and do not overlap.
         row: The caller's number of the bar, which fills and trades repeat.
         session_end: End of the session that the bar is in, ns; the largest number if sessions do not matter.
     """
-    position = position_at(account, bar.symbol)
-    if bar.end >= position.wake:
-        _wake(account, bar, row, session_end)
-    elif position.lots != 0:
-        mark(account, position, bar.close)
-        if account.equity <= account.floor or account.equity > account.ceiling:
+    if not passed(account, bar.symbol, bar.end, bar.close):
+        if bar.end >= position_at(account, bar.symbol).wake:
+            _wake(account, bar, row, session_end)
+        else:
             _look(account, bar, row)
-    else:
-        position.price = bar.close
 
 
 @compiles_inlined

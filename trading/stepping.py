@@ -28,6 +28,10 @@ def wake(account: Any, bar: Any, row: int, session_end: int) -> None:
         return
     if account.session_end <= bar.start:
         new_day(account, session_end)
+    if position.session_end <= bar.start:
+        # Ticks have no last one of a session: what it cost to hold through it is paid on the next one's first.
+        accrue(account, position, bar.start)
+        charge_interest(account, bar.start)
     if overstayed(position, bar):
         close_now(account, bar, row, bar.open, Phase.OPEN.value)
     position.session_end = session_end

@@ -18,6 +18,7 @@ from trading.ledger import Fault, balance, set_rate
 from trading.limits import Limits
 from trading.opening import Terms, currency_places, open_account
 from trading.records import Phase, Reason, Side
+from trading.statement import statement
 from trading.step import advance, want
 
 FLAT = (100, 100, 100, 100)
@@ -48,6 +49,21 @@ def test_every_amount_is_posted_twice():
     # The exit's fee, and four tenths of the entry's.
     assert (trade.fees, trade.pnl) == (1.4, 40 - 1.4)
     assert book.account.equity == quanta(10_000 - 2 + 100)
+
+
+def test_a_statement_adds_up():
+    """Four of ten sold with a gain of 40, six held with a gain of 60, two fees of 1 and a dividend of 3."""
+    book = account(others=Terms(fees=Fees(fixed=1)))
+    views = bars(FLAT, FLAT, (110, 110, 110, 110))
+    asked = {0: (Side.BUY, 10.0), 1: (Side.SELL, 4.0)}
+    run(book, views, lambda row, o: ask.market(o, 0, 0, *asked[row]) if row in asked else 0)
+    apply_dividend(book.account, 0, 0.5)
+    got = statement(book)
+    assert (got.equity, got.cash, got.paid_in, got.fees, got.carry) == (10_101.0, 9_441.0, 10_000.0, 2.0, 3.0)
+    assert (got.realised, got.unrealised, got.gross, got.net, got.balanced) == (40.0, 60.0, 660.0, 660.0, True)
+    [held] = got.holdings
+    assert (held.symbol, held.units, held.entry_price, held.price, held.value) == (0, 6.0, 100.0, 110.0, 660.0)
+    assert (held.unrealised, held.carry) == (60.0, 3.0)
 
 
 def test_what_is_open_at_the_end_is_listed_last_and_not_sold():
@@ -181,6 +197,16 @@ def test_borrowed_money_costs_interest():
     run(book, views, once(0, lambda o: ask.target(o, 0, 0, 2.0)), views["end"])
     # The first day in debt costs 10, the next 10 and a day's interest on them.
     assert balances(book)["carry"] == pytest.approx(10 + 10.01)
+
+
+def test_on_ticks_a_session_is_paid_for_when_the_next_one_begins():
+    """A day and a half after the sale the second session's first tick is there: 1.5 days at 1 a day."""
+    book = account(others=Terms(borrow=Borrow(short_percent=36.5)))
+    ticks = bars(100, 100, 100, first=DAY // 4, length=DAY // 4)
+    late = bars(100, first=2 * DAY)
+    sessions = [DAY] * 3 + [3 * DAY]
+    run(book, np.concatenate([ticks, late]), once(0, lambda o: ask.market(o, 0, 0, Side.SELL, 10.0)), sessions)
+    assert balances(book)["carry"] == 1.5
 
 
 def test_nothing_is_held_overnight_where_that_is_the_rule():
