@@ -11,6 +11,7 @@ from trading.assumptions.corporate_actions import apply_dividend, apply_split
 from trading.assumptions.fees import Fees
 from trading.assumptions.lots import Lots
 from trading.assumptions.session_end import SessionEnd
+from trading.assumptions.slippage import Slippage
 from trading.assumptions.venue_fees import VENUES
 from trading.book import MONEY_MAX
 from trading.filling import at_end
@@ -143,6 +144,17 @@ def test_a_split_multiplies_lots_and_divides_prices():
     run(book, bars((30.5, 31, 30, 31), first=2 * MINUTE), lambda *_: 0)
     _, fills, [trade] = logged(book)
     assert (fills[1].units, fills[1].price, trade.pnl) == (40.0, 30.5, 40 * 5.5)
+
+
+def test_an_order_filled_in_part_is_split_in_both_of_its_parts():
+    """Of 50 units 30 are filled: after two for one it is 60 of 100, and the next bar's 30 leave 10."""
+    book = account(others=Terms(slippage=Slippage(volume_share=0.1)))
+    run(book, bars(FLAT, FLAT, volume=300.0), once(0, lambda o: ask.market(o, 0, 0, Side.BUY, 50.0)))
+    apply_split(book.account, 0, 2.0, 2 * MINUTE, 2)
+    order = book.orders[0]
+    assert (order.units, order.filled, order.average) == (100.0, 60.0, 50.0)
+    run(book, bars((50, 50, 50, 50), first=2 * MINUTE, volume=300.0), lambda *_: 0)
+    assert (book.orders[0].filled, book.positions[0].lots) == (90.0, 90)
 
 
 def test_the_fraction_of_a_lot_that_a_split_leaves_is_paid_out():

@@ -7,7 +7,9 @@ from scripted.accounts import FOREVER, MINUTE, account, bars, logged, once, run
 from market.bars import BarState
 from trading import requests as ask
 from trading import risk, step
+from trading.assumptions.lots import Lots
 from trading.limits import Limits
+from trading.opening import Terms
 from trading.reasons import explained
 from trading.records import Reason, Side, Sizing, State
 
@@ -179,6 +181,8 @@ def test_losing_everything_closes_everything():
     _, fills, [trade] = logged(book)
     assert (fills[1].price, trade.exit_reason, equity[-1]) == (201.0, Reason.MARGIN_CALL, -100.0)
     assert book.account.tripped == Reason.MARGIN_CALL
+    run(book, bars(FLAT, first=10 * MINUTE), once(0, lambda o: ask.target(o, 0, 0, 1.0)))
+    assert refused(book) == [("MARGIN_CALL", "refused: nothing is left of the equity: -100.00")]
 
 
 def test_the_kill_switch_cancels_closes_and_refuses():
@@ -201,6 +205,18 @@ def test_the_kill_switch_cancels_closes_and_refuses():
     risk.revive(book.account)
     run(book, views[4:], once(0, lambda o: ask.target(o, 0, 0, 1.0)))
     assert book.positions[0].lots == 100
+
+
+def test_more_lots_than_can_be_counted_are_refused():
+    """Five thousand million at 100 are 5e15 lots of 1e-8, and 2^50 are 1.1e15."""
+    book = account(cash=5e9, others=Terms(lots=Lots(lot=1e-8)))
+    run(book, bars(FLAT, FLAT), once(0, lambda o: ask.target(o, 0, 0, 1.0)))
+    assert refused(book) == [
+        (
+            "TOO_LARGE",
+            "refused: it is for more than the 11,258,999 units that the ledger counts in this lot; take a larger --lot",
+        ),
+    ]  # fmt: skip
 
 
 def test_leverage_is_what_the_account_allows():
