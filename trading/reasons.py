@@ -20,7 +20,7 @@ _RULES: Final = {
     Reason.NO_CASH: "cash and leverage pay for {allowed:,.2f}, and it takes {found:,.2f}",
     Reason.MINIMUM_NOTIONAL: "the venue takes orders of {allowed:,.2f} or more, and it is worth {found:,.2f}",
     Reason.BELOW_LOT: "it is less than one lot of {allowed:g}",
-    Reason.TOO_LARGE: "it is for more than the {allowed:,.8g} units that the ledger counts in this lot; take a larger --lot",
+    Reason.TOO_LARGE: "the ledger counts at most {allowed:,.8g} units of this lot: take a larger one (--lot)",
     Reason.BAD_SIZE: "a size must be a number above 0, and is {found:g}",
     Reason.BAD_PRICE: "a price must be a number above 0, and a trail by fraction below 1, and is {found:g}",
     Reason.BAD_REQUEST: "its kind, side, sizing and time in force do not go together",

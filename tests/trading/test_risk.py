@@ -214,7 +214,7 @@ def test_more_lots_than_can_be_counted_are_refused():
     assert refused(book) == [
         (
             "TOO_LARGE",
-            "refused: it is for more than the 11,258,999 units that the ledger counts in this lot; take a larger --lot",
+            "refused: the ledger counts at most 11,258,999 units of this lot: take a larger one (--lot)",
         ),
     ]  # fmt: skip
 
