@@ -52,7 +52,9 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         command = [str(binary), "server", str(folder / "data"), "--address", address, "--quiet"]
         process = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
     try:
-        _wait(f"http://{address}/minio/health/live", process, folder / "log")
+        # Alive it is before it takes requests.
+        for health in ("live", "cluster"):
+            _wait(f"http://{address}/minio/health/{health}", process, folder / "log")
         yield S3Server(f"http://{address}", USER, PASSWORD)
     finally:
         process.terminate()
