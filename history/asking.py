@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
+from history.moments import iso
 from market.errors import DeskError
 from market.intervals import Interval
 from market.sessions import FIRST_DAY, ROUND_THE_CLOCK, calendar_name
@@ -112,12 +113,3 @@ def _check_venue(symbol: Symbol, start: int | None, end: int | None) -> None:
                 f"give {day} or later"
             )
             raise WrongRequest(msg)
-
-
-def iso(time_ns: int) -> str:
-    """A moment for a sentence, to the second.
-
-    >>> iso(1_767_225_600 * 10**9)
-    '2026-01-01T00:00:00Z'
-    """
-    return f"{datetime.fromtimestamp(time_ns // 10**9, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -10,8 +10,9 @@ from itertools import pairwise
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Final
 
-from history.asking import WrongRequest, check_request, iso
+from history.asking import WrongRequest, check_request
 from history.books import StoppedError, chunk_book, give_up, in_hand, sync_book
+from history.moments import iso
 from history.side_by_side import side_by_side
 from history.slot_numbers import slot_number, slot_start, slots_between
 from history.spans import Spans
