@@ -52,46 +52,10 @@ def conditions(options: Mapping[str, Any], currency: str) -> "Conditions":
     Raises:
         click.UsageError: One is out of range, or not understood.
     """
-    from pydantic import ValidationError
-
-    from trading.assumptions.borrow import Borrow
-    from trading.assumptions.corporate_actions import CorporateActions
-    from trading.assumptions.fees import parse_fees
-    from trading.assumptions.fills import Fills
-    from trading.assumptions.lots import Lots
-    from trading.assumptions.minimum import Minimum
-    from trading.assumptions.session_end import SessionEnd
-    from trading.assumptions.slippage import parse_slippage
-    from trading.limits import Limits
-    from trading.opening import Conditions, Terms
+    from trading import as_written
 
     try:
-        return Conditions(
-            others=Terms(
-                currency=currency,
-                lots=Lots(tick=options["tick_size"]),
-                minimum=Minimum(notional=options["minimum"]),
-                fees=parse_fees(options["fees"]),
-                slippage=parse_slippage(options["slippage"]),
-                borrow=Borrow(short_percent=options["borrow"]),
-                session_end=SessionEnd(flat=options["flat"]),
-            ),
-            fills=Fills(at=options["fill"]),
-            actions=CorporateActions(signals=options["signals"]),
-            limits=Limits(
-                leverage=options["leverage"],
-                shorting=not options["long_only"],
-                position=options["max_position"],
-                exposure=options["max_exposure"],
-                daily_loss=options["max_daily_loss"],
-                drawdown=options["max_drawdown"],
-                partial_bars=options["partial_bars"],
-            ),
-        )
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        msg = f"{' '.join(str(part) for part in first['loc'])}: {first['msg']}; it is {first['input']!r}"
-        raise click.UsageError(msg) from error
+        return as_written.conditions(options, currency)
     except DeskError as error:
         raise click.UsageError(str(error)) from error
 

@@ -1,0 +1,59 @@
+"""What a run takes for granted, as users write it: options of a command, fields of a form, keys of a setting."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from market.errors import DeskError
+from trading.assumptions.borrow import Borrow
+from trading.assumptions.corporate_actions import CorporateActions
+from trading.assumptions.fees import parse_fees
+from trading.assumptions.fills import Fills
+from trading.assumptions.lots import Lots
+from trading.assumptions.minimum import Minimum
+from trading.assumptions.session_end import SessionEnd
+from trading.assumptions.slippage import parse_slippage
+from trading.limits import Limits
+from trading.opening import Conditions, Terms
+
+
+def conditions(written: Mapping[str, Any], currency: str) -> Conditions:
+    """Read conditions.
+
+    Args:
+        written: By name, all of them: `fees` and `slippage` as texts; `tick_size`, `minimum`, `borrow` (percent a
+            year), `flat`, `fill`, `signals`, `leverage`, `long_only`, `max_position`, `max_exposure`,
+            `max_daily_loss`, `max_drawdown`, `partial_bars`.
+        currency: Of prices.
+
+    Raises:
+        DeskError: One is out of range, or not understood.
+    """
+    try:
+        return Conditions(
+            others=Terms(
+                currency=currency,
+                lots=Lots(tick=written["tick_size"]),
+                minimum=Minimum(notional=written["minimum"]),
+                fees=parse_fees(written["fees"]),
+                slippage=parse_slippage(written["slippage"]),
+                borrow=Borrow(short_percent=written["borrow"]),
+                session_end=SessionEnd(flat=written["flat"]),
+            ),
+            fills=Fills(at=written["fill"]),
+            actions=CorporateActions(signals=written["signals"]),
+            limits=Limits(
+                leverage=written["leverage"],
+                shorting=not written["long_only"],
+                position=written["max_position"],
+                exposure=written["max_exposure"],
+                daily_loss=written["max_daily_loss"],
+                drawdown=written["max_drawdown"],
+                partial_bars=written["partial_bars"],
+            ),
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        msg = f"{' '.join(str(part) for part in first['loc'])}: {first['msg']}; it is {first['input']!r}"
+        raise DeskError(msg) from error
