@@ -1,46 +1,32 @@
 """One run from its plan to its report: read, checked, simulated, checked for look-ahead, measured."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from backtest import doubts, look_ahead
+from backtest import look_ahead
 from backtest.account_kernels import compiled_loops
 from backtest.benchmark import buy_and_hold
 from backtest.buckets import calibration, hit_rates, slippages
-from backtest.curve import Curve, Days, walk
-from backtest.metrics import Metrics, Terms, measure, month_returns, periods_per_year
+from backtest.curve import Curve, walk
+from backtest.metrics import Metrics, measure, month_returns
 from backtest.patience import PATIENCE_S, Beat, patiently
 from backtest.plan import Plan
-from backtest.reading import Series, require
+from backtest.preparing import Ask, Prepared, Read, prepare
+from backtest.reading import Series
 from backtest.report import Chart, Report, moment, worded
 from backtest.simulating import PLAIN_MOST, Decisions, Outcome, simulate
-from backtest.stream import Stream, stream
-from market.actions import Action
-from market.adjustment import Adjust, Cut, cuts
-from market.errors import DeskError
-from market.intervals import MINUTE_NS, Interval, parse_interval
-from market.sessions import ROUND_THE_CLOCK, Calendar, calendar_for
+from backtest.stream import Stream
 from market.spelling import read_symbol
-from market.symbols import Symbol
 from strategies.loader.files import Strategy, from_source
-from trading.assumptions.lots import fractional_lot
-from trading.opening import Conditions, currency_places
 from trading.records import FILL, TRADE, State
-
-Read = Callable[[Symbol, Interval, int | None, int | None], Series]
-"""Reads the bars of one symbol at one interval that start in a span (ns)."""
-
-Ask = Callable[[Symbol], Sequence[Action] | None]
-"""The splits and dividends of a symbol; None where nobody was ever asked for them."""
 
 Tell = Callable[[str, float], None]
 """Told a step (`read`, `run`, `check`, `report`) and how much of it is done, 0 to 1."""
 
 CHARTS_MAX: Final = 8
-RATE_BEFORE_NS: Final = 7 * 1440 * MINUTE_NS
 
 
 class Run(NamedTuple):
@@ -80,52 +66,16 @@ def run(
     Raises:
         DeskError: A parameter, the bars, or the strategy is wrong; or it looks ahead. Nothing was written.
     """
-    interval = parse_interval(plan.interval)
-    symbols = tuple(read_symbol(text) for text in plan.symbols)
     chosen = strategy.read_parameters(plan.parameters)
-    needs = strategy.needs(chosen)
-    _check_currencies(plan)
-    calendars = {symbol: calendar_for(symbol) for symbol in symbols}
-    series = []
-    wanted = [(symbol, each) for symbol in symbols for each in (interval, *(needs.intervals or ()))]
-    for place, (symbol, each) in enumerate(wanted):
-        tell("read", place / len(wanted))
-        one = read(symbol, each, plan.start, plan.end)
-        require(one, needs.warm_up if each is interval else 0, _span(plan), _hint(plan, symbol, each))
-        doubts.check_prices(one)
-        series.append(one)
-    series += [_rate(plan, read, interval, currency) for currency in sorted(plan.rates)]
-    tell("read", 1.0)
-    own = {symbol: _own(series, symbol, interval) for symbol in symbols}
-    acts = {symbol: _cuts(plan, symbol, own[symbol], calendars[symbol], actions) for symbol in symbols}
-    conditions = assumed(plan, own)
-
-    def shown_until(until: int | None) -> Stream:
-        kept = {
-            (one.symbol, one.interval): one.bars if until is None else one.bars[one.bars["end"] <= until]
-            for one in series[: len(wanted)]
-        }
-        places = currency_places(plan.symbols, conditions, plan.currency)
-        rates = {
-            places[currency]: one.bars if until is None else one.bars[one.bars["end"] <= until]
-            for currency, one in zip(sorted(plan.rates), series[len(wanted) :], strict=True)
-            if currency in places
-        }
-        seen = {symbol: found.seen for symbol, found in acts.items()}
-        dealt = {symbol: found.dealt for symbol, found in acts.items()}
-        return stream(kept, symbols, interval, calendars, seen, dealt, rates)
+    prepared = prepare(plan, strategy.needs(chosen), read, actions=actions, tell=tell)
+    conditions = prepared.conditions
 
     def begin(fresh: bool = False) -> Decisions:
         used = strategy if strategy.ours or not fresh else from_source(strategy.name, strategy.path, strategy.source)
-        return Decisions(used, chosen, plan.symbols, interval, loops)
+        return Decisions(used, chosen, plan.symbols, prepared.interval, loops)
 
-    shown = shown_until(None)
-    first = 0 if plan.trade_from is None else int(np.searchsorted(shown.views["start"], plan.trade_from))
-    if first >= len(shown.views):
-        since = moment(plan.trade_from or 0)
-        msg = f"no bar of {plan.symbols[0]} {interval} starts at {since} or later: there is nothing to trade"
-        raise DeskError(msg)
-
+    shown = prepared.shown()
+    first = prepared.first(shown)
     decisions = begin()
 
     def both(beat: Beat) -> tuple[Outcome, int]:
@@ -143,127 +93,26 @@ def run(
         made = simulate(shown, decisions, conditions, plan.cash, plan.currency, first=first, tell=ran)
         if not plan.look_ahead_check:
             return made, 0
-        return made, look_ahead.check(shown, lambda: begin(fresh=True), shown_until, plan.seed, checked)
+        return made, look_ahead.check(shown, lambda: begin(fresh=True), prepared.shown, plan.seed, checked)
 
     if len(shown.views) > PLAIN_MOST:
         # What has to be compiled is compiled here, which may take longer than any strategy.
         simulate(shown.until(1), begin(), conditions, plan.cash, plan.currency, loops=compiled_loops())
     outcome, checked = patiently(both, patience_s, "look for a loop in decide() that has no end")
     tell("report", 0.0)
-    notes = [note for symbol in symbols for note in acts[symbol].notes]
-    for one in series[: len(wanted)]:
-        notes += doubts.notes(one, calendars[one.symbol], acts[one.symbol].seen)
-    return _measured(plan, strategy, tuple(series), shown, outcome, conditions, calendars, first, checked, notes)
-
-
-def _rate(plan: Plan, read: Read, interval: Interval, currency: str) -> Series:
-    """Bars of a currency's rate, from some days before the run, so that one is known at its start."""
-    symbol = read_symbol(plan.rates[currency])
-    start = None if plan.start is None else plan.start - RATE_BEFORE_NS
-    one = read(symbol, interval, start, plan.end)
-    require(one, 0, _span(plan), f"the rate of {currency} is needed at the run's interval")
-    doubts.check_prices(one)
-    return one
-
-
-def assumed(plan: Plan, own: Mapping[Symbol, Series]) -> Conditions:
-    """The conditions of a run, with the lot of each symbol."""
-    terms = {}
-    for symbol, one in own.items():
-        lot = plan.lot
-        if lot is None and calendar_for(symbol).name == ROUND_THE_CLOCK:
-            lot = fractional_lot(float(one.bars["close"][0]))
-        given = plan.conditions.of(str(symbol))
-        lots = given.lots if lot is None else given.lots.model_copy(update={"lot": lot})
-        currency = plan.quoted.get(str(symbol), plan.currency)
-        terms[str(symbol)] = given.model_copy(update={"lots": lots, "currency": currency})
-    return plan.conditions.model_copy(update={"terms": terms})
-
-
-class _Acts(NamedTuple):
-    """Splits and dividends of one symbol."""
-
-    seen: list[Cut]
-    """Taken out of what the strategy sees."""
-    dealt: list[Cut]
-    """Done to positions."""
-    notes: list[str]
-
-
-def _cuts(plan: Plan, symbol: Symbol, own: Series, calendar: Calendar, ask: Ask) -> _Acts:
-    if calendar.name in {ROUND_THE_CLOCK, "24/5"}:
-        return _Acts([], [], [])
-    known = ask(symbol)
-    bars = own.bars
-    if known is None:
-        note = (
-            f"Splits and dividends of {symbol} are not known: the strategy saw prices as they traded, and positions "
-            f"were neither split nor paid. `pq actions fetch {symbol}` or `pq actions import FILE` brings them."
-        )
-        return _Acts([], [], [note])
-
-    def close_before(time: int) -> float | None:
-        place = int(np.searchsorted(bars["end"], time, side="right")) - 1
-        return float(bars["close"][place]) if place >= 0 else None
-
-    rule = plan.conditions.actions
-    until = int(bars["end"][-1]) - 1
-    seen = cuts(known, calendar, Adjust(rule.signals), close_before, until)
-    every = cuts(known, calendar, Adjust.ALL, close_before, until) if rule.apply else []
-    begins = int(bars["start"][0])
-    return _Acts([cut for cut in seen if cut.time > begins], [cut for cut in every if cut.time > begins], [])
-
-
-def _own(series: Sequence[Series], symbol: Symbol, interval: Interval) -> Series:
-    return next(one for one in series if one.symbol == symbol and one.interval is interval)
-
-
-def _check_currencies(plan: Plan) -> None:
-    unknown = sorted({*plan.quoted} - {*plan.symbols})
-    if unknown:
-        msg = f"{unknown[0]} is none of the run's symbols, so its prices need no currency"
-        raise DeskError(msg)
-    for symbol, other in plan.quoted.items():
-        if other != plan.currency and other not in plan.rates:
-            msg = (
-                f"{symbol} trades in {other} and the account is in {plan.currency}: name the bars of the rate, such as "
-                f"--rate {other}=FX:{other}{plan.currency}"
-            )
-            raise DeskError(msg)
-
-
-def _span(plan: Plan) -> str:
-    parts = [f" from {moment(plan.start)}"] if plan.start is not None else []
-    return "".join([*parts, f" to {moment(plan.end)}"] if plan.end is not None else parts)
-
-
-def _hint(plan: Plan, symbol: Symbol, interval: Interval) -> str:
-    if plan.where == "file":
-        return "name another file or span"
-    return f"`pq sync {symbol} {interval}` or `pq backfill {symbol} --interval {interval}` fetches them"
+    return _measured(prepared, strategy, shown, outcome, first, checked)
 
 
 def _measured(
-    plan: Plan,
+    prepared: Prepared,
     strategy: Strategy,
-    series: tuple[Series, ...],
     shown: Stream,
     outcome: Outcome,
-    conditions: Conditions,
-    calendars: Mapping[Symbol, Calendar],
     first: int,
     checked: int,
-    notes: list[str],
 ) -> Run:
-    interval = parse_interval(plan.interval)
-    clock = all(calendar.name == ROUND_THE_CLOCK for calendar in calendars.values())
-    terms = Terms(
-        begin=int(shown.views["start"][first]),
-        cash=plan.cash,
-        periods_per_year=periods_per_year(interval, clock),
-        each_mark=interval > Interval.D1,
-        days=None if clock else _days(next(iter(calendars.values()))),
-    )
+    plan, series, interval, conditions = prepared.plan, prepared.series, prepared.interval, prepared.conditions
+    terms = prepared.terms(shown, first)
     metrics = measure(outcome.curve, outcome.trades, outcome.fills, terms)
     by_symbol = {one.symbol: one.bars for one in series if one.symbol not in shown.symbols}
     rates = {
@@ -285,7 +134,7 @@ def _measured(
         dated=not interval.intraday,
         facts=_facts(plan, strategy, series, outcome, checked),
         assumptions=tuple(conditions.lines(plan.symbols)),
-        notes=(*notes, *_refusals(outcome)),
+        notes=(*prepared.notes(), *_refusals(outcome)),
         metrics=metrics,
         curve=outcome.curve,
         months=months(outcome.curve),
@@ -304,11 +153,6 @@ def _measured(
         calibrated=calibration(outcome.trades),
     )
     return Run(plan, strategy, series, shown, outcome, metrics, benchmark, report)
-
-
-def _days(calendar: Calendar) -> Days:
-    start, place = np.unique(calendar.day_start * MINUTE_NS, return_index=True)
-    return Days(start, calendar.day[place])
 
 
 def _facts(
