@@ -121,6 +121,11 @@ def measure(curve: Curve, trades: Records, fills: Records, terms: Terms) -> Metr
         fills: `FILL` records.
         terms: What else there is to know.
     """
+    return measure_walked(curve, trades, fills, terms)[0]
+
+
+def measure_walked(curve: Curve, trades: Records, fills: Records, terms: Terms) -> tuple[Metrics, Walk]:
+    """The same, with the walk along the curve that it took."""
     walked = walk(curve, terms.begin, terms.cash, terms.days, terms.each_mark)
     made: TradeFigures = figures(trades)
     end, last = int(curve.time[-1]), float(curve.equity[-1])
@@ -129,7 +134,7 @@ def measure(curve: Curve, trades: Records, fills: Records, terms: Terms) -> Metr
     of_months = np.array(list(month_returns(walked, terms.cash).values()))
     growth = cagr(terms.cash, last, years)
     traded, slipped, fees = _traded(fills)
-    return Metrics(
+    found = Metrics(
         begin=terms.begin,
         end=end,
         years=years,
@@ -164,6 +169,7 @@ def measure(curve: Curve, trades: Records, fills: Records, terms: Terms) -> Metr
         slippage=slipped,
         slippage_bps=slipped / traded * 1e4 if traded > 0 else NAN,
     )
+    return found, walked
 
 
 def period_returns(walked: Walk, cash: float) -> Numbers:

@@ -16,7 +16,7 @@ from market.intervals import Interval
 from strategies.interface import REQUESTS_MAX
 from strategies.loader.decider import Decider
 from strategies.loader.files import Strategy
-from trading.book import Book
+from trading.book import KEEP_ALL, Book
 from trading.filling import at_end
 from trading.ledger import Fault
 from trading.opening import Conditions, open_account
@@ -113,6 +113,7 @@ def simulate(
     *,
     first: int = 0,
     loops: Loops | None = None,
+    keep: int = KEEP_ALL,
     tell: Callable[[float, int], None] = lambda _share, _row: None,
 ) -> Outcome:
     """Run.
@@ -125,6 +126,7 @@ def simulate(
         currency: The account's own.
         first: Row from which on is traded; bars before it are shown to the strategy and nothing else.
         loops: Compiled or plain; None chooses by the number of bars.
+        keep: `trading.book.KEEP_...`: which records are kept.
         tell: Told between chunks how much is done, 0 to 1, and the row that is next.
 
     Raises:
@@ -133,7 +135,7 @@ def simulate(
     rows = len(shown.views)
     loops = loops or (PLAIN if rows <= PLAIN_MOST else compiled_loops())
     room = min(max(rows // 16, 1_024), ROOM_MOST)
-    book = open_account([str(symbol) for symbol in shown.symbols], conditions, cash, currency, room=room)
+    book = open_account([str(symbol) for symbol in shown.symbols], conditions, cash, currency, room=room, keep=keep)
     alone = (
         len(shown.symbols) == 1 and not decisions.places_orders and len(shown.changes) == 0 and bool(shown.own.all())
     )

@@ -101,8 +101,13 @@ def compiled_loop(strategy: Strategy, arrays: int, folder: Path) -> Any:
         folder: Of loops; made if missing. One that cannot be written gives way to a temporary one.
     """
     text = loop_text(strategy, arrays)
-    module = ModuleType(f"pocketquant_loop_{strategy.name.replace('-', '_')}_{loop_hash(strategy, text)[:20]}")
-    path = _written(folder, f"{module.__name__}.py", text)
+    name = f"pocketquant_loop_{strategy.name.replace('-', '_')}_{loop_hash(strategy, text)[:20]}"
+    path = _written(folder, f"{name}.py", text)
+    known = sys.modules.get(name)
+    if known is not None and known.__file__ == str(path) and "loop" in known.__dict__:
+        # A sweep begins the same strategy a hundred times, and reading its machine code takes milliseconds.
+        return known.__dict__["loop"]
+    module = ModuleType(name)
     module.__file__ = str(path)
     module.__dict__["decide"] = compilable(strategy)
     sys.modules[module.__name__] = module

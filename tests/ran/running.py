@@ -4,10 +4,14 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from backtest.reading import from_file
 from backtest.simulating import Decisions, simulate
 from backtest.stream import stream
 from history.import_checks import check_rows
+from market.bars import BAR, BarState
+from market.intervals import MINUTE_NS, Interval
 from market.sessions import calendar_for
 from market.spelling import read_symbol
 from strategies.loader.files import find
@@ -31,6 +35,19 @@ def checked(rows, interval, symbol):
 def of_file(path, symbol, interval):
     """A series of a recorded file."""
     return from_file(path, read_symbol(symbol), interval, None, None, checked)
+
+
+def hours(count, seed):
+    """Hourly bars of a random walk around 100, in cents, round the clock."""
+    rng = np.random.default_rng(seed)
+    prices = np.round(100 * np.exp(np.cumsum(rng.normal(0, 0.01, count + 1))), 2)
+    made = np.zeros(count, BAR)
+    made["start"] = 1_704_067_200 * 10**9 + np.arange(count) * 60 * MINUTE_NS
+    made["end"] = made["start"] + 60 * MINUTE_NS
+    made["open"], made["close"] = prices[:-1], prices[1:]
+    made["high"], made["low"] = np.maximum(prices[:-1], prices[1:]) + 0.3, np.minimum(prices[:-1], prices[1:]) - 0.3
+    made["volume"], made["interval"], made["state"] = 1000.0, Interval.H1, BarState.CLOSED
+    return made
 
 
 def shown_of(series, **options):

@@ -66,6 +66,16 @@ def test_another_source_is_another_loop_and_old_ones_go(tmp_path):
     assert path.is_file()
 
 
+def test_a_loop_is_read_from_disk_once_a_process(tmp_path):
+    """A sweep begins one strategy a hundred times."""
+    strategy = find("buy-and-hold")
+    first = loops_module.compiled_loop(strategy, 1, tmp_path)
+
+    assert loops_module.compiled_loop(strategy, 1, tmp_path) is first
+    assert loops_module.compiled_loop(strategy, 1, tmp_path / "another") is not first
+    assert loops_module.compiled_loop(a_strategy(1), 1, tmp_path) is not first
+
+
 def test_a_folder_that_cannot_be_written_costs_only_the_next_start(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
