@@ -23,12 +23,14 @@ class Folders:
         self.bars = self.data_dir / "bars.sqlite"
         self.desk = self.data_dir / "desk.sqlite"
         self.history = self.data_dir / "history.sqlite"
+        self.paper = self.data_dir / "paper.sqlite"
         self.archive = self.data_dir / "archive"
         self.backups = self.data_dir / "backups"
         self.prefect = self.data_dir / "prefect"
         self.cache = self.data_dir / "cache"
         self.recovery = self.data_dir / "recovery"
         self.recovery_bars = self.recovery / "bars"
+        self.recovery_paper = self.recovery / "paper"
         self.run = self.data_dir / "run"
         self.logs = self.data_dir / "logs"
         self.strategies = self.data_dir / "strategies"
@@ -58,6 +60,11 @@ class Folders:
     def doorbell(self) -> Path:
         """Datagram socket that the bars dataflow binds, and ingest rings after each journal row."""
         return self.sockets / "doorbell.sock"
+
+    @property
+    def doorbell_paper(self) -> Path:
+        """Datagram socket that the paper dataflow binds; ingest rings it likewise, and bars after each write."""
+        return self.sockets / "doorbell-paper.sock"
 
     def status_file(self, process: str) -> Path:
         """JSON in which a process says how it is; see `infra.status`."""

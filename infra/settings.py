@@ -126,6 +126,30 @@ class Flows(BaseModel):
     """Flow runs that fetch at a time, each a process of about 150 MB; two more may keep the desk whole beside them."""
 
 
+class Paper(BaseModel):
+    """Paper trading, and the limits of all its runs together; each run has its own besides."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    enabled: bool = True
+    max_exposure: float | None = Field(default=None, gt=0)
+    """Gross value of all positions of all runs, in account currency."""
+    max_daily_loss: float | None = Field(default=None, gt=0)
+    """What all runs together may lose in a day (UTC), in account currency; then the kill switch stops each."""
+    max_orders_per_minute: int = Field(default=0, ge=0)
+    """Of all runs together; 0 for any number."""
+    flatten: bool = False
+    """Whether the daily loss also closes all positions."""
+    notify_trades: bool = False
+    """Whether each trade is sent to the addresses of `notify`."""
+    notify_events: bool = False
+    """Whether starts, stops and failures of runs are."""
+    warm_up: int = Field(default=5_000, ge=0, le=1_000_000)
+    """Bars that a run is shown before its first, at most."""
+    keep_days: int = Field(default=90, ge=1)
+    """How long decisions, equity, revisions and events stay; orders, fills and trades stay with their run."""
+
+
 class Settings(BaseSettings):
     """Everything that can be set. An unknown key or a value of another type is an error, never ignored."""
 
@@ -183,9 +207,10 @@ class Settings(BaseSettings):
     """Folder of your own strategies; None is `strategies` in the data folder."""
     backup: Backup = Backup()
     flows: Flows = Flows()
+    paper: Paper = Paper()
 
-    metrics_port: int = Field(default=9461, ge=0, le=65_533)
-    """Prometheus on 127.0.0.1: the supervisor here, ingest on the next port, bars on the one after; 0 serves none."""
+    metrics_port: int = Field(default=9461, ge=0, le=65_532)
+    """Prometheus on 127.0.0.1: the supervisor here, ingest, bars and paper on the ports after it; 0 serves none."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     notify: Secrets = []
     """Apprise addresses that alerts are sent to; none by default."""
@@ -386,7 +411,9 @@ def _explain(
     )
     place = next((label for layer, label in layers if _holds(layer, first["loc"])), f"{source}: key {key}")
     if first["type"] == "extra_forbidden":
-        tables: dict[str, type[BaseModel]] = {"tradingview": TradingView, "simulated": Simulated}
+        tables: dict[str, type[BaseModel]] = {
+            "tradingview": TradingView, "simulated": Simulated, "backup": Backup, "flows": Flows, "paper": Paper,
+        }  # fmt: skip
         table = tables.get(where[0], Settings) if len(where) > 1 else Settings
         return f"{place} is unknown: the keys there are {' '.join(table.model_fields)}"
     secret = any(word in key for word in ("url", "uri", "token", "notify"))

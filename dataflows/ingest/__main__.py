@@ -124,7 +124,7 @@ async def _work(settings: Settings, feeds: list[Feed]) -> None:
         alarms = Alarms(
             clerk, log, time.time_ns, count=lambda name: served.alerts.labels(name).inc(), notify=notifier.send
         )
-        bell = open_things.enter_context(Doorbell(folders.doorbell))
+        bell = open_things.enter_context(Doorbell(folders.doorbell, folders.doorbell_paper))
         mailbox = Mailbox()
         ingest = Ingest(
             feeds,

@@ -55,6 +55,8 @@ def test_stores_are_embedded_until_an_address_is_set(tmp_path):
         ("grace_s = 61", {}, ["desk.toml", "grace_s", "60", "61"]),
         ("grace_s = 'soon'", {}, ["desk.toml", "grace_s", "number", "'soon'"]),
         ("[tradingview]\nenabld = true", {}, ["desk.toml", "tradingview.enabld", "unknown", "enabled token"]),
+        ("[paper]\nmax_loss = 5", {}, ["desk.toml", "paper.max_loss", "unknown", "max_daily_loss"]),
+        ("[paper]\nmax_exposure = 0", {}, ["desk.toml", "paper.max_exposure", "greater than 0", "0"]),
         ("feeds = ['nasdaq']", {}, ["desk.toml", "feeds", "'nasdaq'", "kraken"]),
         ("feeds = ['sim', 'kraken']", {}, ["desk.toml", "feeds", "never mixed"]),
         ("symbols = ['BTC']", {}, ["desk.toml", "symbols", "'BTC'", "EXCHANGE:TICKER"]),
