@@ -16,9 +16,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, Protocol, Self, get_args
 
-Action = Literal["start", "stop", "flatten", "revive", "split", "dividend", "grace"]
+Action = Literal["start", "stop", "flatten", "revive", "forget", "split", "dividend", "grace"]
 """`start` and what ends a run: `stop` keeps its positions marked as they are, `flatten` closes them first; `revive`
-takes the kill switch back; `split` and `dividend` change what is held; `grace` is the bars' own, of all runs."""
+takes the kill switch back; `forget` removes a run that has ended; `split` and `dividend` change what is held; `grace`
+is the bars' own, of all runs."""
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 
 Row = dict[str, Any]
