@@ -26,8 +26,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from dataflows.bars import build
 from dataflows.bars.progress import Progress
-from dataflows.bars.recovery import Recovery
-from dataflows.bars.running import run, settle_in
+from dataflows.bars.running import settle_in
+from dataflows.engine import run
+from dataflows.recovery import Recovery
 from market.bars import BarBatch
 from market.chunks import Chunk
 from market.streams import FeedKind, Stream

@@ -19,8 +19,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from dataflows.bars.progress import Progress
-from dataflows.bars.recovery import Recovery
 from dataflows.bars.running import Bench, make_bars, settle_in
+from dataflows.recovery import Recovery
 from market.journal_rows import RowKind
 from market.streams import FeedKind
 from market.symbols import Symbol

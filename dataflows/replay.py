@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from dataflows.bars.patience import Report
 from dataflows.bars.progress import Progress
-from dataflows.bars.recovery import Recovery
 from dataflows.bars.running import Bench, make_bars, settle_in
 from dataflows.file_intake import EVERYTHING, FileIntake, Tell
+from dataflows.patience import Report
+from dataflows.recovery import Recovery
 from market.errors import DeskError
 from market.intervals import MINUTE_NS, NAMES, Interval
 from market.symbols import Symbol

@@ -14,10 +14,10 @@ from bytewax.inputs import FixedPartitionedSource
 from dataflows.bars.bars_output import BarsOutput
 from dataflows.bars.journal_input import JournalInput
 from dataflows.bars.keeper import WRITER, Keeper
-from dataflows.bars.patience import Patience, Report
 from dataflows.bars.pieces import Refused
 from dataflows.bars.progress import Progress
 from dataflows.bars.shard import Shard
+from dataflows.patience import Patience, Report
 from market.chunks import Chunk
 from market.intervals import MINUTE_NS
 from market.sessions import Calendar, calendar_for

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from dataflows.bars.progress import Progress
-from dataflows.bars.recovery import Recovery
 from dataflows.bars.running import Bench, make_bars, open_patiently, settle_in
+from dataflows.recovery import Recovery
 from infra import lifeline, logs, metrics
 from infra.notify import Notifier
 from infra.settings import Settings, load_settings

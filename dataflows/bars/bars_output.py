@@ -10,9 +10,9 @@ from typing import Final
 from bytewax.outputs import FixedPartitionedSink, StatefulSinkPartition
 
 from dataflows.bars.keeper import WRITER, Closed, Keeper, merge
-from dataflows.bars.patience import Patience
 from dataflows.bars.pieces import Made, Refused
 from dataflows.bars.progress import Progress
+from dataflows.patience import Patience
 from market.errors import DeskError
 from sinks.bar_store import BarStore
 from sinks.redis_cache import FormingCache

@@ -15,9 +15,9 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dataflows.bars.patience import Patience
 from dataflows.bars.pieces import Refused
 from dataflows.bars.progress import Progress
+from dataflows.patience import Patience
 from market.bars import BAR, BarBatch, BarState
 from market.intervals import INTERVALS
 from market.streams import Stream

@@ -1,25 +1,17 @@
 """Running the bars dataflow in this process until it ends, live or to the journal's end."""
 
-import ctypes
-import gc
-import re
-import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from bytewax.dataflow import Dataflow
-from bytewax.errors import BytewaxRuntimeError
-from bytewax.run import cli_main
-
 from dataflows.bars import WRITER, build
-from dataflows.bars.patience import Patience, Report
 from dataflows.bars.prelude import prelude
 from dataflows.bars.progress import Progress
-from dataflows.bars.recovery import Recovery
+from dataflows.engine import EPOCH, run, wake_fast
+from dataflows.patience import Patience, Report
+from dataflows.recovery import Recovery
 from market.errors import DeskError
 from market.journal_rows import CorruptRow
 from operators.kernels import kernels
@@ -29,9 +21,6 @@ from sinks.redis_cache import ClosedStream, FormingCache
 from sources.journal import JournalReader
 from sources.journal_tail import InFlight, JournalTail
 
-EPOCH: Final = timedelta(seconds=10)
-"""Between two snapshots; as much is done again after a crash."""
-
 COMPILING: Final = "compiling the kernels, once after an installation or an update: up to a minute"
 COMPILING_S: Final = 2.0
 """Reading them from disk takes less, so whoever waits longer is told why."""
@@ -39,10 +28,6 @@ COMPILING_S: Final = 2.0
 MAX_TICKS: Final = 131_072
 """About how many ticks are read at a time when catching up: more do not stay in the caches until every shard has read
 its own."""
-
-
-_MALLOC: Final = ((-3, 32 << 20), (-1, 64 << 20))
-"""M_MMAP_THRESHOLD: blocks up to the size are taken from the heap. M_TRIM_THRESHOLD: so much stays free at its end."""
 
 
 class Bench(NamedTuple):
@@ -133,40 +118,6 @@ def _of_one_desk(bench: Bench, stop: threading.Event) -> None:
         raise DeskError(msg)
 
 
-def run(flow: Dataflow, recovery: Recovery, epoch: timedelta = EPOCH) -> None:
-    """Run a flow and raise what went wrong in it as it was raised there.
-
-    Raises:
-        DeskError: The engine could not write its snapshots; or what the flow raised.
-    """
-    try:
-        cli_main(flow, epoch_interval=epoch, recovery_config=recovery.config)  # type: ignore[no-untyped-call]
-    except (BytewaxRuntimeError, RuntimeError) as error:
-        found = cause(error)
-        why = _SNAPSHOT_FAULT.search(str(found))
-        if why is None:
-            raise found from error
-        msg = (
-            f"recovery store {recovery.folder} cannot be written: {why[1]}; free space on its disk, or mend its "
-            "permissions, and start again: what was stored is kept"
-        )
-        raise DeskError(msg) from error
-
-
-_SNAPSHOT_FAULT: Final = re.compile(r'SqliteFailure\(.*Some\("(.*?)"\)\)')
-"""How the engine's panic names what SQLite said when a snapshot could not be written."""
-
-
-def cause(error: BaseException) -> BaseException:
-    """The first error of a chain that Bytewax has wrapped: ours if there is one."""
-    found: BaseException = error
-    while found.__cause__ is not None:
-        found = found.__cause__
-        if isinstance(found, DeskError):
-            break
-    return found
-
-
 def settle_in(tell: Callable[[str], object] = lambda _: None) -> None:
     """Get a process ready for microseconds: kernels compiled, start-up garbage out of the collector's sight.
 
@@ -181,25 +132,7 @@ def settle_in(tell: Callable[[str], object] = lambda _: None) -> None:
     finally:
         late.cancel()
         late.join()
-    # With the default of 5 ms, the keeper's thread would hold up a tick by that much, and again at each system call
-    # that the flow's thread makes meanwhile.
-    sys.setswitchinterval(0.00005)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 50, 100)
-    _keep_memory()
-
-
-def _keep_memory() -> None:
-    """Let the allocator keep what is freed.
-
-    It gives blocks of a megabyte back at once, and to have their pages again costs several times what is written there.
-    """
-    with suppress(OSError, AttributeError):
-        # Only the GNU library has it; elsewhere nothing is lost but time.
-        mallopt = ctypes.CDLL(None).mallopt
-        for parameter, size in _MALLOC:
-            mallopt(parameter, size)
+    wake_fast()
 
 
 def open_patiently(

@@ -15,7 +15,7 @@ from dataflows.bars import build
 from dataflows.bars.journal_input import LIVE
 from dataflows.bars.prelude import prelude
 from dataflows.bars.progress import Progress
-from dataflows.bars.recovery import Recovery
+from dataflows.recovery import Recovery
 from market.bars import BAR
 from market.journal_rows import RowKind
 from market.streams import FeedKind, Stream

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from bytewax.recovery import init_db_dir
 
-from dataflows.bars.recovery import PARTITIONS, Recovery
+from dataflows.recovery import PARTITIONS, Recovery
 from market.errors import DeskError
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from bytewax.errors import BytewaxRuntimeError
 
-from dataflows.bars import running
+from dataflows import engine
 from market.errors import DeskError
 
 PANIC = (
@@ -23,9 +23,9 @@ def raising(error):
 
 
 def test_a_snapshot_that_cannot_be_written_names_the_recovery_store(tmp_path, monkeypatch):
-    monkeypatch.setattr(running, "cli_main", raising(RuntimeError(PANIC)))
+    monkeypatch.setattr(engine, "cli_main", raising(RuntimeError(PANIC)))
     with pytest.raises(DeskError, match="database or disk is full; free space") as raised:
-        running.run(None, SimpleNamespace(folder=tmp_path, config=None))
+        engine.run(None, SimpleNamespace(folder=tmp_path, config=None))
     assert str(tmp_path) in str(raised.value)
 
 
@@ -34,13 +34,13 @@ def test_what_a_step_raised_comes_out_as_it_was(tmp_path, monkeypatch):
     ours = DeskError("bar store bars.sqlite: its disk is full")
     wrapped = BytewaxRuntimeError("error calling sink")
     wrapped.__cause__ = ours
-    monkeypatch.setattr(running, "cli_main", raising(wrapped))
+    monkeypatch.setattr(engine, "cli_main", raising(wrapped))
     with pytest.raises(DeskError) as raised:
-        running.run(None, SimpleNamespace(folder=tmp_path, config=None))
+        engine.run(None, SimpleNamespace(folder=tmp_path, config=None))
     assert raised.value is ours
 
 
 def test_an_engine_error_of_another_kind_stays_what_it_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(running, "cli_main", raising(RuntimeError("something else")))
+    monkeypatch.setattr(engine, "cli_main", raising(RuntimeError("something else")))
     with pytest.raises(RuntimeError, match="something else"):
-        running.run(None, SimpleNamespace(folder=tmp_path, config=None))
+        engine.run(None, SimpleNamespace(folder=tmp_path, config=None))

@@ -9,7 +9,6 @@ from datetime import timedelta
 import numpy as np
 
 from dataflows.bars.progress import Progress
-from dataflows.bars.recovery import Recovery
 from dataflows.bars.running import Bench, make_bars
 from dataflows.ingest import service
 from dataflows.ingest.alarms import Alarms
@@ -18,6 +17,7 @@ from dataflows.ingest.mailbox import Mailbox
 from dataflows.ingest.memory import recall
 from dataflows.ingest.received_clock import ReceivedClock
 from dataflows.ingest.service import Ingest, Rulebook
+from dataflows.recovery import Recovery
 from flows.gap_bell import LOOK_S, GapBell
 from history.desk import HistoryDesk
 from history.heal import heal

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar
 
-from dataflows.bars.progress import Progress
 from sinks.bar_store import StoreAway
 from sinks.ledger_alerts import Level
 
@@ -28,6 +27,16 @@ class Report(Protocol):
         """
 
 
+class Waiting(Protocol):
+    """Where it is written down that the store is away."""
+
+    store_state: str
+    """`up`, or `away` while it is waited for."""
+    store_retries: int
+    store_error: str
+    """Why the store was away last."""
+
+
 class Patience:
     """Calls the store until it answers. For one thread."""
 
@@ -35,7 +44,7 @@ class Patience:
         self,
         *,
         stop: threading.Event,
-        progress: Progress,
+        progress: Waiting,
         report: Report,
         jitter: Callable[[], float] = random.random,
     ) -> None:

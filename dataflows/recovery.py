@@ -1,4 +1,4 @@
-"""The recovery store of the bars dataflow: its folder, its lock, and what is wrong with it if something is.
+"""The recovery store of a dataflow: its folder, its lock, and what is wrong with it if something is.
 
 Bytewax has no lock: two processes on one store overwrite each other's progress. It panics on a damaged one. Both are
 looked at here, before it runs.
@@ -22,19 +22,29 @@ PARTITIONS: Final = 4
 _ROOM_BYTES: Final = 1 << 16
 """On a disk with less than this SQLite fails in ways that look like damage."""
 _ASIDE: Final = "new"
-_REMEDY: Final = "move the folder away and start again: bars are then made anew from the journal"
+BARS: Final = "bars of one data folder are made"
+"""What the bars dataflow does, for errors."""
+ANEW: Final = "bars are then made anew from the journal"
+"""What it does without a recovery store."""
 
 
 class Recovery:
     """The recovery store, held by this process alone until `close` or the process ends, however it ends."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, does: str = BARS, anew: str = ANEW) -> None:
         """Lock the folder, make the store if there is none, and look through its files.
+
+        Args:
+            folder: Its place.
+            does: What its dataflow does, for errors: "bars of one data folder are made".
+            anew: What its dataflow does without it, for errors.
 
         Raises:
             DeskError: Another process holds it, or a file of it is damaged or missing.
         """
         self.folder = folder
+        self._does = does
+        self._remedy = f"move the folder away and start again: {anew}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
@@ -56,8 +66,8 @@ class Recovery:
         except OSError as error:
             holder = os.pread(self._lock, 20, 0).decode(errors="replace").strip() or "unknown"
             msg = (
-                f"recovery folder {self.folder} is in use by process {holder}: bars of one data folder are made by "
-                "one process at a time; stop the other with `pq down`, or name another --data-dir"
+                f"recovery folder {self.folder} is in use by process {holder}: {self._does} by one process at "
+                "a time; stop the other with `pq down`, or name another --data-dir"
             )
             raise DeskError(msg) from error
         os.ftruncate(self._lock, 0)
@@ -71,14 +81,14 @@ class Recovery:
             return
         for path in expected:
             if path not in there:
-                msg = f"recovery store {self.folder} lacks its file {path.name}: {_REMEDY}"
+                msg = f"recovery store {self.folder} lacks its file {path.name}: {self._remedy}"
                 raise DeskError(msg)
             why = _fault(path)
             if why and shutil.disk_usage(self.folder).free <= _ROOM_BYTES:
                 msg = f"recovery store {self.folder} cannot be used, since its disk is full: make room"
                 raise DeskError(msg)
             if why:
-                msg = f"recovery store {self.folder} is damaged in {path.name} ({why}): {_REMEDY}"
+                msg = f"recovery store {self.folder} is damaged in {path.name} ({why}): {self._remedy}"
                 raise DeskError(msg)
 
     def _make(self, expected: list[Path]) -> None:
