@@ -6,7 +6,10 @@ from typing import Any, Final, Literal, NamedTuple
 
 from backtest.buckets import Calibration, HitBucket, SlippageBucket
 from backtest.curve import Curve, Numbers
+from backtest.luck import Odds
+from backtest.luck_words import said_of_one
 from backtest.metrics import Metrics
+from backtest.monte_carlo import PERCENTILES, MonteCarlo, Spread, said
 from market.symbols import Symbol
 from trading.records import Records
 
@@ -54,6 +57,10 @@ class Report(NamedTuple):
     hits: tuple[HitBucket, ...]
     slips: tuple[SlippageBucket, ...]
     calibrated: Calibration
+    odds: Odds | None = None
+    """Whether the run is luck."""
+    drawn: MonteCarlo | None = None
+    """Its trades drawn anew; None if they were too few, or it was not asked for."""
 
 
 SECTIONS: Final[tuple[tuple[str, tuple[tuple[str, str, Form], ...]], ...]] = (
@@ -165,6 +172,28 @@ def moment(time_ns: int) -> str:
 def when(report: Report, time_ns: int) -> str:
     """A moment as the report shows it."""
     return moment(time_ns)[:10] if report.dated else moment(time_ns)
+
+
+DRAWN_COLUMNS: Final = ("of the run's trades", "the run", *(f"{place} %" for place in PERCENTILES))
+
+
+def drawn_rows(found: MonteCarlo) -> list[tuple[str, ...]]:
+    """What came of trades drawn anew, with the columns `DRAWN_COLUMNS`."""
+
+    def row(label: str, spread: Spread) -> tuple[str, ...]:
+        return (label, worded(spread.actual, "fraction"), *(worded(each, "fraction") for each in spread.percentiles))
+
+    return [
+        row("Return, drawn with replacement", found.total_return),
+        row("Deepest drawdown, drawn with replacement", found.drawdown),
+        row("Deepest drawdown, in another order", found.shuffled),
+    ]
+
+
+def luck_lines(report: Report) -> list[str]:
+    """Sentences on whether the run is luck."""
+    one = [said_of_one(report.odds)] if report.odds is not None else []
+    return [*one, *([said(report.drawn)] if report.drawn is not None else [])]
 
 
 class Year(NamedTuple):

@@ -5,7 +5,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from backtest.report import OF_TRADES, SECTIONS, Report, price, when, worded, years
+from backtest.report import (
+    DRAWN_COLUMNS,
+    OF_TRADES,
+    SECTIONS,
+    Report,
+    drawn_rows,
+    luck_lines,
+    price,
+    when,
+    worded,
+    years,
+)
 from backtest.report_pictures import chart_note, pictures
 from trading.records import Reason
 
@@ -41,6 +52,9 @@ def html(report: Report) -> str:
         tiles=_tiles(report),
         charts=[{"name": f"{chart.symbol} {chart.interval}", "note": chart_note(chart)} for chart in report.charts],
         sections=_sections(report),
+        luck=luck_lines(report),
+        drawn_columns=DRAWN_COLUMNS,
+        drawn=[] if report.drawn is None else drawn_rows(report.drawn),
         month_names=_MONTHS,
         years=years(report),
         cell=_cell,

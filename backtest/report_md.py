@@ -4,7 +4,18 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from backtest.report import OF_TRADES, SECTIONS, Report, price, when, worded, years
+from backtest.report import (
+    DRAWN_COLUMNS,
+    OF_TRADES,
+    SECTIONS,
+    Report,
+    drawn_rows,
+    luck_lines,
+    price,
+    when,
+    worded,
+    years,
+)
 from trading.records import Reason
 
 _SHOWN = 5
@@ -16,6 +27,9 @@ def markdown(report: Report) -> str:
     if report.notes:
         parts += ["## Before trusting it", "\n".join(f"- {_plain(note)}" for note in report.notes)]
     parts += ["## Figures", _figures(report)]
+    if lines := luck_lines(report):
+        parts += ["## Is it luck?", *lines]
+        parts += [] if report.drawn is None else [_table(DRAWN_COLUMNS, drawn_rows(report.drawn))]
     parts += ["## Months", _months(report)]
     parts += ["## Trades", *_trades(report)]
     if report.hits:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtest.curve import DAY_NS, Numbers, drawdowns
+from backtest.monte_carlo import MonteCarlo
 from backtest.report import Chart, Report, price
 from backtest.thinning import candles, places
 from trading.records import Records
@@ -23,6 +24,8 @@ _THEIRS: Final = "#9aa7b8"
 def pictures(report: Report) -> dict[str, Any]:
     """Data and layout by the id of the element that they are drawn in."""
     drawn = {"equity": _equity(report)}
+    if report.drawn is not None:
+        drawn["fan"] = _fan(report.drawn, report.currency)
     for place, chart in enumerate(report.charts):
         drawn[f"chart-{place}"] = _candles(chart, report)
     return drawn
@@ -64,6 +67,32 @@ def _equity(report: Report) -> dict[str, Any]:
             "xaxis": {"type": "date", "anchor": "y2"},
             "yaxis": {"domain": [0.36, 1], "title": {"text": report.currency}},
             "yaxis2": {"domain": [0, 0.3], "ticksuffix": " %"},
+        },
+    }
+
+
+def _fan(found: MonteCarlo, currency: str) -> dict[str, Any]:
+    """Bands of the equity of accounts whose trades were drawn anew, and the run's own."""
+    steps = found.steps.tolist()
+
+    def line(name: str, values: Numbers, **more: Any) -> dict[str, Any]:
+        return {"type": "scatter", "mode": "lines", "name": name, "x": steps, "y": _rounded(values)} | more
+
+    bare = {"line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
+    band = {"line": {"width": 0}, "fill": "tonexty", "hoverinfo": "skip"}
+    low, lower, middle, upper, high = found.fan
+    return {
+        "data": [
+            line("5 %", low, **bare),
+            line("nine of ten", high, fillcolor="rgba(59, 111, 212, 0.14)", **band),
+            line("25 %", lower, **bare),
+            line("half of them", upper, fillcolor="rgba(59, 111, 212, 0.22)", **band),
+            line("median", middle, line={"color": _OURS, "width": 1.2, "dash": "dot"}),
+            line("the run", found.path, line={"color": _OURS, "width": 1.8}),
+        ],
+        "layout": {
+            "xaxis": {"title": {"text": "trades"}},
+            "yaxis": {"title": {"text": currency}},
         },
     }
 

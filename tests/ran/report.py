@@ -5,7 +5,9 @@ from ran.records import START, curve, fills, trades
 
 from backtest.buckets import calibration, hit_rates, slippages
 from backtest.curve import DAY_NS, walk
-from backtest.metrics import Terms, measure, month_returns
+from backtest.luck import odds
+from backtest.metrics import Terms, measure, month_returns, period_returns
+from backtest.monte_carlo import monte_carlo
 from backtest.report import Chart, Report
 from market.bars import BAR
 from market.symbols import Symbol
@@ -26,8 +28,8 @@ def bars(count, step=DAY_NS, *, weekends=False):
     return made
 
 
-def report(*, days=80, rows=None, notes=(), title="sma-cross fast=10 slow=30"):
-    """A run of some days with forty trades, unless others are given."""
+def report(*, days=80, rows=None, notes=(), title="sma-cross fast=10 slow=30", luck=False):
+    """A run of some days with forty trades, unless others are given; asked whether it is luck if told."""
     made = trades(*(((1, 0.01), (-1, -0.01)) * 20 if rows is None else rows))
     ours = curve(100 + np.arange(days) % 7)
     theirs = curve(100 + np.arange(days) / 10)
@@ -57,4 +59,6 @@ def report(*, days=80, rows=None, notes=(), title="sma-cross fast=10 slow=30"):
         hits=tuple(hit_rates(made, (GOOG,))),
         slips=tuple(slippages(filled, (GOOG,))),
         calibrated=calibration(made),
+        odds=odds(period_returns(walk(ours, START, 100.0), 100.0), 252) if luck else None,
+        drawn=monte_carlo(made, 100.0, 200) if luck else None,
     )
