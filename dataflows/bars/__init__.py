@@ -45,6 +45,7 @@ def build(
     grace_ns: int = GRACE_NS,
     calendars: Callable[[Stream], Calendar] | None = None,
     prelude: Callable[[], list[Chunk]] = list,
+    ring: Callable[[int], object] = lambda _: None,
 ) -> Dataflow:
     """Wire the graph; live, replays and tests differ only in what they pass.
 
@@ -61,6 +62,7 @@ def build(
         grace_ns: How long after its end a bar stays open, by the journal's clock, ns.
         calendars: The calendar of a stream; that of its symbol unless given.
         prelude: Chunks to begin with where there is no snapshot.
+        ring: Called with the store's new position after each write, and when a minute is over; never waits.
     """
     patience = Patience(stop=stop, progress=progress, report=report)
 
@@ -71,6 +73,7 @@ def build(
             progress=progress,
             refuse=lambda refused: note_refused(ledger, refused),
             announce=None if closed is None else closed.publish,
+            ring=ring,
         )
 
     def shard(resume_state: bytes | None) -> Shard:
@@ -87,6 +90,7 @@ def build(
         in_flight=in_flight,
         progress=progress,
         cache=cache,
+        grace_ns=grace_ns,
         patience=patience,
         consumed=lambda seq: ledger.move(WRITER, seq),
         restarted=lambda: ledger.reset(WRITER),

@@ -19,6 +19,7 @@ from infra.status import StatusFile
 from market.errors import DeskError
 from market.intervals import NAMES
 from sinks.bar_store import BarStore, StoreAway, open_store
+from sinks.doorbell import Doorbell
 from sinks.ledger import Event, Ledger
 from sinks.query_cache import announced
 from sinks.redis_cache import ClosedStream, FormingCache
@@ -102,7 +103,8 @@ def _work(
             bench = Bench(
                 folders.journal, recovery, store, ledger, progress, report, round(settings.grace_s * 1_000_000_000)
             )
-            make_bars(bench, stop, doorbell=folders.doorbell, cache=cache, closed=closed)
+            with Doorbell(folders.doorbell_paper) as bell:
+                make_bars(bench, stop, doorbell=folders.doorbell, cache=cache, closed=closed, ring=bell.ring)
     finally:
         teller.close()
         cache.close()

@@ -14,6 +14,7 @@ from dataflows.bars.pieces import Made, Refused
 from dataflows.bars.progress import Progress
 from dataflows.patience import Patience
 from market.errors import DeskError
+from market.intervals import MINUTE_NS
 from sinks.bar_store import BarStore
 from sinks.redis_cache import FormingCache
 from sources.journal_tail import InFlight
@@ -36,6 +37,7 @@ class BarsOutput(FixedPartitionedSink[Made, Snapshot]):
         in_flight: InFlight,
         progress: Progress,
         cache: FormingCache | None,
+        grace_ns: int,
         patience: Patience,
         consumed: Callable[[int], None],
         restarted: Callable[[], None],
@@ -48,6 +50,7 @@ class BarsOutput(FixedPartitionedSink[Made, Snapshot]):
             in_flight: Told of each chunk that is done.
             progress: Written to.
             cache: Of forming bars; None if nobody reads them.
+            grace_ns: How long after its end a minute stays open, ns.
             patience: Waits for the store while it is away.
             consumed: Called at each snapshot with the last journal row that it holds.
             restarted: Called first where there is no snapshot: the journal is read from its beginning.
@@ -57,6 +60,7 @@ class BarsOutput(FixedPartitionedSink[Made, Snapshot]):
         self._in_flight = in_flight
         self._progress = progress
         self._cache = cache
+        self._grace_ns = grace_ns
         self._patience = patience
         self._consumed = consumed
         self._restarted = restarted
@@ -108,11 +112,13 @@ class BarsOutputPartition(StatefulSinkPartition[Made, Snapshot]):
         self._in_flight = output._in_flight  # noqa: SLF001
         self._progress = output._progress  # noqa: SLF001
         self._cache = output._cache  # noqa: SLF001
+        self._grace_ns = output._grace_ns  # noqa: SLF001
         self._consumed = output._consumed  # noqa: SLF001
         self._seq = seq
         self._next = 0
         self._waiting: dict[int, list[Made]] = {}
         self._clock = 0
+        self._minute = -1
 
     def write_batch(self, values: list[Made]) -> None:
         """Take pieces; a chunk is done when all of its pieces are there and the chunks before it are done.
@@ -164,11 +170,12 @@ class BarsOutputPartition(StatefulSinkPartition[Made, Snapshot]):
             refused = [tick for made in parts for tick in made.refused]
         if upto:
             self._seq = progress.seq = upto
-        if runs or refused:
+        over = first.beat > 0 and self._minute_over(first.beat)
+        if runs or refused or over:
             # The newest list of streams is one of those of this chunk's pieces.
             streams = max((made.streams for made in parts), key=len)
             refused.sort(key=_place)
-            self._keeper.put(Closed(self._seq, runs, streams, refused))
+            self._keeper.put(Closed(self._seq, runs, streams, refused, over))
         progress.chunks += 1
         for made in parts:
             progress.ticks += made.ticks
@@ -181,6 +188,12 @@ class BarsOutputPartition(StatefulSinkPartition[Made, Snapshot]):
                     self._cache.put_bytes(stream, bars, self._clock)
             self._cache.flush(self._clock)
         self._in_flight.done()
+
+    def _minute_over(self, beat: int) -> bool:
+        """Whether a minute has closed since the last beat; after a start it is taken to have."""
+        minute = (beat - self._grace_ns) // MINUTE_NS
+        before, self._minute = self._minute, max(minute, self._minute)
+        return minute > before
 
 
 def _place(tick: Refused) -> tuple[int, int]:

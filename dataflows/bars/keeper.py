@@ -57,6 +57,10 @@ class Closed(NamedTuple):
     refused: list[Refused]
     """Ticks of the chunk that entered no bar."""
 
+    minute_over: bool = False
+    """Whether the store's position is to move to `upto` though nothing closed: who reads bars in the journal's order
+    waits for it at the end of each minute."""
+
     @property
     def bars(self) -> int:
         """How many."""
@@ -81,6 +85,7 @@ class Keeper:
         progress: Progress,
         refuse: Callable[[Sequence[Refused]], None],
         announce: Announce | None = None,
+        ring: Callable[[int], object] = lambda _: None,
         clock_s: Callable[[], float] = time.perf_counter,
     ) -> None:
         """Start the thread.
@@ -91,6 +96,7 @@ class Keeper:
             progress: Written to.
             refuse: Called with what entered no bar; the same again after a crash.
             announce: Called after each write that logged something.
+            ring: Called after each write with the store's new position; never waits.
             clock_s: Seconds, for the time that writes take.
         """
         self._store = store
@@ -98,6 +104,7 @@ class Keeper:
         self._progress = progress
         self._refuse = refuse
         self._announce = announce
+        self._ring = ring
         self._clock_s = clock_s
         self._waiting: deque[Closed] = deque()
         self._bars = 0
@@ -195,7 +202,7 @@ class Keeper:
     def _write(self, taken: Sequence[Closed]) -> None:
         last = taken[-1]
         rows = together([run for closed in taken for run in closed.runs])
-        if len(rows):
+        if len(rows) or any(closed.minute_over for closed in taken):
             self._store_rows(rows, last)
         for closed in taken:
             self._refused += closed.refused
@@ -217,6 +224,9 @@ class Keeper:
         progress.store_seconds += self._clock_s() - began
         progress.store_batches += 1
         progress.position = last.upto
+        self._ring(last.upto)
+        if not len(rows):
+            return
         count(rows, progress)
         if self._announce is None or not written.logged:
             return

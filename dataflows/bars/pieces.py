@@ -73,6 +73,9 @@ class Made(NamedTuple):
     clock: int
     """The live clock after it, ns; 0 where the chunk was of a file, or there is none."""
 
+    beat: int
+    """The live clock of its last row that moved all streams, ns: what bars close on; 0 where there is none."""
+
     rows: NDArray[np.void]
     """`BAR` records that closed, in order; the forming ones where a stop flushes them."""
 

@@ -52,6 +52,7 @@ def make_bars(
     cache: FormingCache | None = None,
     closed: ClosedStream | None = None,
     epoch: timedelta = EPOCH,
+    ring: Callable[[int], object] = lambda _: None,
 ) -> None:
     """Make bars from where the recovery store says, until `stop` is set or the journal ends.
 
@@ -63,6 +64,7 @@ def make_bars(
         cache: Where forming bars are shown.
         closed: Where closed bars are announced.
         epoch: Between two snapshots.
+        ring: Called with the store's new position after each write; never waits.
 
     Raises:
         StoreAway: `stop` was set while the store was away; nothing is lost, the next start goes on.
@@ -97,6 +99,7 @@ def make_bars(
         closed=closed,
         grace_ns=bench.grace_ns,
         prelude=lambda: prelude(JournalReader(bench.journal, lambda _: None)),
+        ring=ring,
     )
     run(flow, bench.recovery, epoch)
 

@@ -81,7 +81,7 @@ class Shard(StatefulBatchLogic[Piece, Made, bytes]):
         # Before the first chunk the journal's list is not known; places of other shards' streams hold any of ours.
         some = next(iter(self._own.values()))
         streams = self._known or tuple(self._own.get(place, some) for place in range(max(self._own) + 1))
-        made = Made(-1, 1, 0, 0, 0, rows, [], 0, 0, [], streams)
+        made = Made(-1, 1, 0, 0, 0, 0, rows, [], 0, 0, [], streams)
         return [made], StatefulBatchLogic.RETAIN
 
     def snapshot(self) -> bytes:
@@ -100,7 +100,7 @@ class Shard(StatefulBatchLogic[Piece, Made, bytes]):
             raise DeskError(msg)
         if chunk is None:
             forming = self._show(_NO_STREAMS) if piece.show else []
-            return Made(piece.number, piece.parts, piece.shard, 0, 0, _NO_BARS, [], 0, 0, forming, self._known)
+            return Made(piece.number, piece.parts, piece.shard, 0, 0, 0, _NO_BARS, [], 0, 0, forming, self._known)
         if chunk.streams is not self._known:
             self._learn(chunk.streams, piece.shard)
         made = self._bars.fold(
@@ -111,17 +111,19 @@ class Shard(StatefulBatchLogic[Piece, Made, bytes]):
         if piece.moves_all:
             self._broadcast = chunk.last_seq
         forming = []
-        clock = 0
+        clock = beat = 0
         if chunk.domain == LIVE:
             clock = int(chunk.row_clock[-1])
+            if piece.moves_all:
+                beat = int(chunk.row_clock[chunk.row_beat][-1])
             if piece.show:
                 forming = self._show(made.touched)
             elif self._shown:
                 self._dirty.update(made.touched.tolist())
         refused = _refused(made.rejects, chunk) if len(made.rejects) else []
         return Made(
-            piece.number, piece.parts, piece.shard, chunk.last_seq, clock, made.closed, refused, made.out_of_session,
-            made.ticks, forming, chunk.streams,
+            piece.number, piece.parts, piece.shard, chunk.last_seq, clock, beat, made.closed, refused,
+            made.out_of_session, made.ticks, forming, chunk.streams,
         )  # fmt: skip
 
     def _show(self, touched: NDArray[np.uint16]) -> list[tuple[Stream, bytes]]:

@@ -458,3 +458,51 @@ def causes(error) -> list[str]:
         found.append(str(error))
         error = error.__cause__ or error.__context__
     return found
+
+
+def minutes_of_clock(desk, minutes) -> dict[int, int]:
+    """Journal a beat each second; the row after which each minute is over, with two seconds of grace."""
+    ends = {}
+    for second in range(2, minutes * 60 + 3):
+        seq = desk.clock(desk.begin + second * SECOND)
+        if second % 60 == 2:
+            ends[second // 60] = seq
+    return ends
+
+
+def row_by_row(desk):
+    """What `flow` needs to be given each row as a chunk of its own."""
+    reader, position, found = JournalReader(desk.journal), Position(), []
+    while rows := reader.read(position.seq, max_rows=1):
+        chunks, position = join(rows, position, reader.streams())
+        found += chunks
+    in_flight = InFlight()
+    return {"source": Chunks(found, in_flight), "in_flight": in_flight}
+
+
+def test_the_stores_position_comes_to_each_minutes_end_though_nothing_closed(desk):
+    """Who takes bars in the journal's order may go on once it is there; a commit a beat would be twenty a second."""
+    rung = []
+    desk.stream("A")
+    ends = minutes_of_clock(desk, 4)
+
+    desk.run(**row_by_row(desk), ring=rung.append)
+
+    # The keeper may take several at once. The first beat after a start counts as a minute's end.
+    assert len(desk.logged()) == 0
+    assert set(rung[1:]) <= set(ends.values())
+    assert rung[-1] == desk.store.position("bars") == ends[4]
+
+
+def test_the_bell_rings_once_the_store_has_the_bars_of_the_row(desk):
+    """Whoever is woken finds what it was woken for: each bar's row is that of the beat that closed it."""
+    stream = desk.stream("A")
+    desk.ticks(desk.rows(stream.id, [desk.begin + SECOND], [10.0]))
+    ends = minutes_of_clock(desk, 2)
+    held = []
+
+    desk.run(**row_by_row(desk), ring=lambda seq: held.append((seq, desk.store.position("bars"), len(desk.logged()))))
+
+    assert [(seq, position) for seq, position, _ in held] == [(seq, seq) for seq, _, _ in held]
+    assert held[-1] == (ends[2], ends[2], 1)
+    assert desk.logged()["seq"].tolist() == [ends[1]]

@@ -45,6 +45,23 @@ def test_rows_at_or_below_the_position_are_not_logged_again(bar_store: BarStore)
     assert bar_store.position("bars") == 4
 
 
+def test_a_batch_without_bars_moves_the_position_alone(bar_store: BarStore, store_address: str):
+    """A minute in which nothing traded is over too, and whoever waits for its bars may go on."""
+    assert live(bar_store, upto=2) == (0, 0, 0, 0)
+    assert bar_store.position("bars") == 2
+    live(bar_store, bar(3), upto=4)
+    head = bar_store.head("bars")
+
+    live(bar_store, upto=9)
+    live(bar_store, upto=7)
+
+    again = open_store(store_address)
+    assert (again.position("bars"), again.head("bars"), again.check_log()) == (9, head, [])
+    live(again, bar(5, seq=10), upto=10)
+    assert (again.head("bars")[0], again.check_log()) == (2, [])
+    again.close()
+
+
 def test_the_log_holds_what_lost_against_a_higher_rank(bar_store: BarStore):
     """It is the writer's own account, which others resume from; the rule decides only what is shown."""
     imported(bar_store, bar(0, 10.0, state=OFFICIAL))
