@@ -48,6 +48,7 @@ COMMANDS: Final = {
     "strategies": "strategies",
     "backtest": "backtest",
     "report": "backtest",
+    "paper": "paper",
     "alert": "alert",
 }
 """Module under `pocketquant.commands` by command, in the order of the help."""

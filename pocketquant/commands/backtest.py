@@ -38,7 +38,7 @@ RUNS: Final[dict[str, Kind]] = {
     "folder": "text",
 }
 
-_CONDITIONS: Final = (
+_COSTS: Final = (
     click.option("--fees", default="none", show_default=True, help="5bps, 10/25bps (make/take), 0.005/share, kraken."),
     click.option("--slippage", default="none", show_default=True, help="5bps, 0.02 (a spread), 10%volume, or with +."),
     click.option("--lot", type=float, help="Smallest size  [default: 1; of what never closes, a fraction]"),
@@ -48,6 +48,8 @@ _CONDITIONS: Final = (
     click.option("--long-only", is_flag=True, help="Hold no short positions."),
     click.option("--borrow", type=float, default=0.0, help="Percent a year on short positions."),
     click.option("--flat", is_flag=True, help="Hold nothing after the session's last close."),
+)
+_OF_BARS: Final = (
     click.option(
         "--fill", type=click.Choice(["open", "close"]), default="open", show_default=True,
         help="Market orders fill at the next open, or at the close they are decided on.",
@@ -56,17 +58,34 @@ _CONDITIONS: Final = (
         "--signals", type=click.Choice(["all", "splits", "none"]), default="all", show_default=True,
         help="What is taken out of the prices that the strategy sees.",
     ),
+)  # fmt: skip
+_LIMITS: Final = (
     click.option("--max-position", type=float, help="Value of one position as a multiple of equity."),
     click.option("--max-exposure", type=float, help="Gross value of all positions as a multiple of equity."),
     click.option("--max-daily-loss", type=float, help="Fraction lost in a session after which no risk is taken."),
     click.option("--max-drawdown", type=float, help="Fraction lost from the peak after which no risk is taken."),
     click.option("--partial-bars", is_flag=True, help="Decide on bars that were built across an outage, too."),
+)
+_LIVE: Final = (
+    click.option(
+        "--max-late", type=click.IntRange(0, 86_400), default=60, show_default=True,
+        help="Seconds after its end at which a bar that comes to be known is too old to trade on.",
+    ),
+    click.option("--max-orders", type=click.IntRange(min=0), default=0, help="Orders a minute  [default: any number]"),
+    click.option("--flatten-on-loss", is_flag=True, help="A loss limit that is reached closes all positions, too."),
 )  # fmt: skip
 
 
 def condition_options(command: options.Command) -> options.Command:
-    """Add what a run takes for granted."""
-    for option in reversed(_CONDITIONS):
+    """Add what a run on bars takes for granted."""
+    for option in reversed((*_COSTS, *_OF_BARS, *_LIMITS)):
+        command = option(command)
+    return command
+
+
+def live_condition_options(command: options.Command) -> options.Command:
+    """Add what a run on ticks takes for granted: they fill as they come, and bars may come late."""
+    for option in reversed((*_COSTS, *_LIMITS, *_LIVE)):
         command = option(command)
     return command
 

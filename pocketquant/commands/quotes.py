@@ -1,8 +1,7 @@
 """`pq quotes`."""
 
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +11,7 @@ import click
 from market.symbols import Symbol
 from pocketquant import options
 from pocketquant.output import Format, Kind, Records, note, write
+from pocketquant.watching import keep_showing
 
 if TYPE_CHECKING:
     from pocketquant.cache import Cache, Quote
@@ -31,8 +31,6 @@ COLUMNS: Final[dict[str, Kind]] = {
     "kind": "text",
     "session": "text",
 }
-
-WATCH_S: Final = 1.0
 
 
 @click.command(
@@ -57,7 +55,7 @@ def quotes(
     with closing(Cache(settings.redis)) as cache:
         wanted = symbols or None
         if watch:
-            return _watch(lambda: _records(cache, wanted), "json" if as_json else picked)
+            keep_showing(lambda: _records(cache, wanted), picked, key=2, ignored={"age_s"})
         try:
             records = _records(cache, wanted)
         except CacheAway as error:
@@ -87,41 +85,3 @@ def quote_row(quote: "Quote", now: int) -> tuple[Any, ...]:
     symbol, *rest = quote
     prices, times, labels = rest[:5], rest[5:7], rest[7:]
     return (symbol.exchange, symbol.ticker, *prices, *times, age, *labels)
-
-
-def _watch(records: Callable[[], Records], form: Format) -> int:
-    """Show quotes once a second: redrawn on a terminal, else those that changed, one after the other."""
-    if form == "table" and sys.stdout.isatty():
-        from rich.console import Console
-
-        console = Console()
-        with console.screen(hide_cursor=True):
-            while True:
-                shown = records()
-                console.clear()
-                write(shown, "table", None)
-                time.sleep(WATCH_S)
-    seen: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-    age = list(COLUMNS).index("age_s")
-    while True:
-        for row in records().rows:
-            content = tuple(value for place, value in enumerate(row) if place != age)
-            if seen.get(content[:2]) != content:
-                seen[content[:2]] = content
-                _write_line(tuple(row), form)
-        sys.stdout.flush()
-        time.sleep(WATCH_S)
-
-
-def _write_line(row: tuple[Any, ...], form: Format) -> None:
-    """One quote on one line: a JSON object, or words."""
-    import json
-
-    from pocketquant.output import plain_row
-
-    values = plain_row(COLUMNS, row)
-    if form == "json":
-        click.echo(json.dumps(dict(zip(COLUMNS, values, strict=True))))
-    else:
-        separator = "," if form == "csv" else "  "
-        click.echo(separator.join("" if value is None else str(value) for value in values))
