@@ -5,7 +5,7 @@ anew with replacement these fractions make other accounts, which end elsewhere; 
 after other drawdowns. Trades are taken for independent of each other and of the time, and of equal weight.
 """
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,6 +132,25 @@ def said(found: MonteCarlo) -> str:
         "or more; the same trades in another order would have fallen at least as deep as they did in "
         f"{_percent(found.deeper)} of all orders."
     )
+
+
+def document(found: MonteCarlo) -> dict[str, Any]:
+    """The same as JSON has it, without the paths."""
+
+    def spread(one: Spread) -> dict[str, float]:
+        named = {f"percentile_{place}": value for place, value in zip(PERCENTILES, one.percentiles, strict=True)}
+        return {"actual": one.actual, **named}
+
+    return {
+        "simulations": found.simulations,
+        "trades": found.trades,
+        "total_return": spread(found.total_return),
+        "drawdown_max": spread(found.drawdown),
+        "drawdown_max_in_another_order": spread(found.shuffled),
+        "losses": found.losses,
+        "ruins": found.ruins,
+        "deeper": found.deeper,
+    }
 
 
 def _paths(factors: Numbers) -> Numbers:

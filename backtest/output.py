@@ -14,6 +14,7 @@ import numpy as np
 
 from backtest.frames import equity_frame, fills_frame, orders_frame, trades_frame
 from backtest.metrics import Metrics, plain
+from backtest.monte_carlo import document as drawn_document
 from backtest.plan import Plan
 from backtest.reading import data_hash
 from backtest.report_html import html
@@ -44,8 +45,12 @@ class Output(NamedTuple):
     manifest: Mapping[str, Any]
 
 
-def output(run: Run) -> Output:
+def output(run: Run, *, page: bool = True) -> Output:
     """Make a run's files. The same run makes the same bytes.
+
+    Args:
+        run: That is over.
+        page: Whether `report.html` is among them, which is 5 MB.
 
     Returns:
         `trades.csv`, `orders.csv`, `fills.csv`, `equity.parquet`, `metrics.json`, `report.html`, `report.md` and
@@ -58,7 +63,7 @@ def output(run: Run) -> Output:
         "fills.csv": _csv(fills_frame(out.fills, symbols)),
         "equity.parquet": _parquet(equity_frame(out.curve, run.plan.cash)),
         "metrics.json": _json(metrics_document(run)),
-        "report.html": html(run.report).encode(),
+        **({"report.html": html(run.report).encode()} if page else {}),
         "report.md": markdown(run.report).encode(),
     }
     inputs = {
@@ -163,8 +168,8 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         was, has = before["versions"].get(name, "none"), now["versions"].get(name, "none")
         if was != has:
             said.append(f"{name} was {was} and is {has}")
-    names = sorted({*before["outputs"], *now["outputs"]})
-    said += [f"{name} differs" for name in names if before["outputs"].get(name) != now["outputs"].get(name)]
+    # A file that was not written then, such as the page of a nightly run, cannot have changed.
+    said += [f"{name} differs" for name, was in sorted(before["outputs"].items()) if was != now["outputs"].get(name)]
     return said
 
 
@@ -198,6 +203,8 @@ def metrics_document(run: Run) -> dict[str, Any]:
             "bias": plain(report.calibrated.bias),
             "buckets": [_plain(row._asdict()) for row in report.calibrated.buckets],
         },
+        "luck": None if report.odds is None else _plain(report.odds._asdict()),
+        "monte_carlo": None if report.drawn is None else drawn_document(report.drawn),
         "notes": list(report.notes),
     }
 

@@ -174,7 +174,7 @@ def when(report: Report, time_ns: int) -> str:
     return moment(time_ns)[:10] if report.dated else moment(time_ns)
 
 
-DRAWN_COLUMNS: Final = ("of the run's trades", "the run", *(f"{place} %" for place in PERCENTILES))
+DRAWN_COLUMNS: Final = ("of its trades", "the run", *(f"{place} %" for place in PERCENTILES))
 
 
 def drawn_rows(found: MonteCarlo) -> list[tuple[str, ...]]:

@@ -10,8 +10,10 @@ from backtest import look_ahead
 from backtest.account_kernels import compiled_loops
 from backtest.benchmark import buy_and_hold
 from backtest.buckets import calibration, hit_rates, slippages
-from backtest.curve import Curve, walk
-from backtest.metrics import Metrics, measure, month_returns
+from backtest.curve import Curve, Walk, walk
+from backtest.luck import odds
+from backtest.metrics import Metrics, measure, month_returns, period_returns
+from backtest.monte_carlo import monte_carlo
 from backtest.patience import PATIENCE_S, Beat, patiently
 from backtest.plan import Plan
 from backtest.preparing import Ask, Prepared, Read, prepare
@@ -100,10 +102,10 @@ def run(
         simulate(shown.until(1), begin(), conditions, plan.cash, plan.currency, loops=compiled_loops())
     outcome, checked = patiently(both, patience_s, "look for a loop in decide() that has no end")
     tell("report", 0.0)
-    return _measured(prepared, strategy, shown, outcome, first, checked)
+    return measured(prepared, strategy, shown, outcome, first, checked)
 
 
-def _measured(
+def measured(
     prepared: Prepared,
     strategy: Strategy,
     shown: Stream,
@@ -111,6 +113,16 @@ def _measured(
     first: int,
     checked: int,
 ) -> Run:
+    """Measure what came of a run, and say it.
+
+    Args:
+        prepared: What it was made of; its plan has the parameters.
+        strategy: That decided.
+        shown: The bars.
+        outcome: Of the run.
+        first: Row from which on was traded.
+        checked: Moments at which was looked for a look ahead.
+    """
     plan, series, interval, conditions = prepared.plan, prepared.series, prepared.interval, prepared.conditions
     terms = prepared.terms(shown, first)
     metrics = measure(outcome.curve, outcome.trades, outcome.fills, terms)
@@ -123,8 +135,10 @@ def _measured(
     held = buy_and_hold(shown, outcome.curve, plan.cash, first, rates)
     benchmark = measure(held, np.zeros(0, TRADE), np.zeros(0, FILL), terms)
 
-    def months(curve: Curve) -> dict[str, float]:
-        return month_returns(walk(curve, terms.begin, terms.cash, terms.days, terms.each_mark), terms.cash)
+    def walked_along(curve: Curve) -> Walk:
+        return walk(curve, terms.begin, terms.cash, terms.days, terms.each_mark)
+
+    walked = walked_along(outcome.curve)
 
     span = [moment(time)[: None if interval.intraday else 10] for time in (metrics.begin, metrics.end)]
     report = Report(
@@ -137,10 +151,10 @@ def _measured(
         notes=(*prepared.notes(), *_refusals(outcome)),
         metrics=metrics,
         curve=outcome.curve,
-        months=months(outcome.curve),
+        months=month_returns(walked, terms.cash),
         benchmark=benchmark,
         benchmark_equity=held.equity,
-        benchmark_months=months(held),
+        benchmark_months=month_returns(walked_along(held), terms.cash),
         charts=tuple(
             Chart(one.symbol, str(interval), one.bars)
             for one in series
@@ -151,6 +165,8 @@ def _measured(
         hits=tuple(hit_rates(outcome.trades, shown.symbols, intraday=interval.intraday)),
         slips=tuple(slippages(outcome.fills, shown.symbols, intraday=interval.intraday)),
         calibrated=calibration(outcome.trades),
+        odds=odds(period_returns(walked, terms.cash), terms.periods_per_year),
+        drawn=monte_carlo(outcome.trades, plan.cash, plan.monte_carlo, plan.seed),
     )
     return Run(plan, strategy, series, shown, outcome, metrics, benchmark, report)
 

@@ -119,7 +119,15 @@ def live_condition_options(command: options.Command) -> options.Command:
 )
 @click.option("--archive", is_flag=True, help="Bars of the archive instead of the store.")
 @condition_options
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the places of the look-ahead check.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of all that is drawn by chance.")
+@click.option(
+    "--monte-carlo",
+    "draws",
+    type=click.IntRange(0, 100_000),
+    default=1_000,
+    show_default=True,
+    help="How often the trades are drawn anew, to see what else they might have come to; 0 for not at all.",
+)
 @click.option("--no-look-ahead-check", is_flag=True, help="Do not repeat the decisions with later bars hidden.")
 @click.option(
     "--from", "manifest", type=click.Path(exists=True, path_type=Path),
@@ -149,6 +157,7 @@ def backtest(
     zone: tzinfo,
     archive: bool,
     seed: int,
+    draws: int,
     no_look_ahead_check: bool,
     manifest: Path | None,
     output: str | None,
@@ -213,6 +222,7 @@ def backtest(
         "zone": str(zone),
         "seed": seed,
         "look_ahead_check": not no_look_ahead_check,
+        "monte_carlo": draws,
     }
     try:
         plan, found = planned(strategy, settings.strategies, backtests.parameters(given), **fields)
@@ -256,7 +266,7 @@ def _again(settings: "Settings", path: Path, output: str | None, as_json: bool) 
 def _say(done: "Done", as_json: bool) -> None:
     """The figures on standard output, the rest beside it."""
     from backtest.output import metrics_document
-    from backtest.report import SECTIONS, worded
+    from backtest.report import SECTIONS, luck_lines, worded
 
     run = done.run
     if as_json:
@@ -269,7 +279,7 @@ def _say(done: "Done", as_json: bool) -> None:
         for _, rows in SECTIONS:
             for name, label, form in rows:
                 click.echo(f"{label:<{width}}  {worded(getattr(report.metrics, name), form, report.currency):>18}")
-    for sentence in run.report.notes:
+    for sentence in (*run.report.notes, *luck_lines(run.report)):
         note(sentence)
     note(f"run {done.made.run}: report.html and the other files are in {done.place.where}")
 

@@ -249,3 +249,23 @@ def test_a_run_in_two_currencies_is_measured_in_the_accounts(pq, waves, home, tm
     for mine, other in zip(ours, theirs, strict=True):
         assert float(mine["size"]) == pytest.approx(float(other["size"]) / 1.5, rel=1e-3)
         assert float(mine["pnl"]) == pytest.approx(float(other["pnl"]), rel=1e-3)
+
+
+def test_a_run_says_whether_it_is_luck_and_draws_as_often_as_told(ran, pq, waves, home, tmp_path):
+    answer, folder = ran
+    drawn = json.loads((folder / "metrics.json").read_text())["monte_carlo"]
+    few = tmp_path / "few"
+    none = tmp_path / "none"
+    pq("backtest", "sma-cross", *BASICS, "--file", waves, "--monte-carlo", 50, "--output", few, "--data-dir", home)
+    pq("backtest", "sma-cross", *BASICS, "--file", waves, "--monte-carlo", 0, "--output", none, "--data-dir", home)
+
+    assert "Had nothing else been tried, this" in answer.err
+    assert "drawn from them 1,000 times" in answer.err
+    assert "## Is it luck?" in (folder / "report.md").read_text()
+    assert drawn["simulations"] == 1000
+    assert set(drawn["drawdown_max"]) == {"actual", *(f"percentile_{place}" for place in (5, 25, 50, 75, 95))}
+    metrics = json.loads((few / "metrics.json").read_text())
+    assert metrics["monte_carlo"]["simulations"] == 50
+    assert metrics["monte_carlo"]["total_return"]["actual"] == pytest.approx(metrics["total_return"], abs=1e-9)
+    assert metrics["luck"]["sharpe"] == pytest.approx(metrics["sharpe"])
+    assert json.loads((none / "metrics.json").read_text())["monte_carlo"] is None
