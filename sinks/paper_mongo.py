@@ -20,7 +20,11 @@ from sinks.paper_values import columns_of, decode, encode_all, refuse_adrift, re
 
 Document = dict[str, Any]
 
-COLLECTIONS: Final = tuple(f"paper_{name}" for name in ("position", "controls", "states", "warm_ups", *KINDS))
+COLLECTIONS: Final = tuple(f"paper_{name}" for name in ("position", "states", "controls", "warm_ups", *KINDS))
+"""In the order in which a copy takes them: each at least as new as the position."""
+STATES_KEPT_NS: Final = 120_000_000_000
+"""A state that was followed by another stays this long, by the minutes that close: who copies the position first and
+the states after it, finds that of the position."""
 
 _BULK: Final = 2_000
 """Operations in one message: a small part of a time-out even for a slow server."""
@@ -50,6 +54,8 @@ class MongoPaper:
         self._client, self._database = connect(uri, timeout_s)
         self._at: Position | None = None
         """What stands, as long as this object has written it; None if the server is to be asked."""
+        self._swept = -1
+        """End of the minute in which states were removed last."""
 
     @property
     def where(self) -> str:
@@ -117,7 +123,7 @@ class MongoPaper:
             self._note_states(batch.states, position or Position())
             if position is not None:
                 self._put("position", [("dataflow", {"at": position._asdict()})], how="$max")
-                self._drop_states(batch.states, position)
+                self._drop_states(position)
         self._at = before if position is None else position
         return True
 
@@ -225,14 +231,24 @@ class MongoPaper:
         self._put(
             "states",
             (
-                (_place(run, position), {"run": run, "seq": position.seq, "state": state})
+                (
+                    _place(run, position),
+                    {"run": run, "seq": position.seq, "closed_until": position.closed_until, "state": state},
+                )
                 for run, state in states.items()
             ),
         )
 
-    def _drop_states(self, runs: Iterable[str], position: Position) -> None:
-        """Remove those that have been followed by one that counts."""
-        gone = [{"q": {"_id": {"$gte": f"{run} ", "$lt": _place(run, position)}}, "limit": 0} for run in runs]
+    def _drop_states(self, position: Position) -> None:
+        """Once a minute, remove those that were followed by another long enough ago."""
+        if position.closed_until == self._swept:
+            return
+        self._swept = position.closed_until
+        old = {"closed_until": {"$lte": position.closed_until - STATES_KEPT_NS}}
+        newest = self._database.paper_states.aggregate(
+            [{"$match": old}, {"$group": {"_id": "$run", "place": {"$max": "$_id"}}}]
+        )
+        gone = [{"q": {"_id": {"$gte": f"{one['_id']} ", "$lt": one["place"]}}, "limit": 0} for one in newest]
         for first in range(0, len(gone), _BULK):
             self._done(self._database.command({"delete": "paper_states", "deletes": gone[first : first + _BULK]}))
 
@@ -269,4 +285,5 @@ def _key(run: str, number: int) -> str:
 
 def _place(run: str, position: Position) -> str:
     """Id of a state: those of a run in the order of their positions."""
-    return " ".join([run, *(f"{part:0{_DIGITS}d}" for part in position[:4])])
+    seq, log_seq, closed_until, control = position[:4]
+    return " ".join([run, *(f"{part:0{_DIGITS}d}" for part in (closed_until, seq, log_seq, control))])
