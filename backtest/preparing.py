@@ -48,7 +48,6 @@ class Prepared:
     """A run before its first bar: the same for all parameters of a strategy that need the same intervals."""
 
     plan: Plan
-    """Its parameters are not looked at."""
     symbols: tuple[Symbol, ...]
     interval: Interval
     calendars: Mapping[Symbol, Calendar]

@@ -66,6 +66,31 @@ class Stream(NamedTuple):
             self.changes[self.changes["row"] < rows],
         )
 
+    def between(self, begin: int, end: int) -> "Stream":
+        """The bars that start at a moment or later and end at another or before (ns), with the rates known by then."""
+        rows = np.flatnonzero((self.seen["start"] >= begin) & (self.seen["end"] <= end))
+        if len(rows) == 0:
+            return self.until(0)
+        first, last = int(rows[0]), int(rows[-1]) + 1
+        kept = slice(first, last) if len(rows) == last - first else rows
+        changes = self.changes[(self.changes["row"] < last) & (self.changes["kind"] == RATE)]
+        before = changes[changes["row"] <= first]
+        _, newest = np.unique(before["place"][::-1], return_index=True)
+        later = self.changes[(self.changes["row"] > first) & (self.changes["row"] < last)]
+        known = np.concatenate([before[::-1][newest], later])
+        # A row that is left out hands what happens before it on to the next that is not.
+        known["row"] = np.searchsorted(rows, known["row"])
+        seen = self.seen[kept]
+        return Stream(
+            self.symbols,
+            seen if self.seen is self.views else self.views[kept],
+            seen,
+            self.own[kept],
+            self.factor[kept] if len(self.factor) else self.factor,
+            self.sessions[kept],
+            known,
+        )
+
 
 def stream(
     series: Mapping[tuple[Symbol, Interval], Bars],

@@ -1,0 +1,277 @@
+"""Bars that are read once, on which many combinations of parameters are tried: on all cores, and in any windows."""
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+import numpy as np
+from pydantic import BaseModel
+
+from backtest.account_kernels import PLAIN, Loops, compiled_loops
+from backtest.curve import Numbers, Times
+from backtest.patience import PATIENCE_S, patiently
+from backtest.plan import Plan
+from backtest.preparing import Ask, Prepared, Read, prepare
+from backtest.quick import Figures
+from backtest.simulating import PLAIN_MOST, Decisions
+from backtest.stream import Stream
+from backtest.trying import WHOLE, Trier, Window, quick_on
+from backtest.worker_processes import Ground, Processes, keep_stream, stream_name
+from backtest.workers import Task, Threads, Workers
+from market.errors import DeskError
+from strategies.interface import Needs
+from strategies.loader.files import Strategy
+from strategies.loader.parameters import as_text
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from market.intervals import Interval
+
+THREADS_FROM: Final = 100_000
+"""Bars from which on compiled code takes so much longer than Python between two runs that threads share the work."""
+WORTH_S: Final = 3.0
+"""Work that is worth starting processes for, seconds of one core."""
+COMPILE_S: Final = 600.0
+
+Tell = Callable[[str, float], None]
+"""Told a step (`read`, `try`) and how much of it is done, 0 to 1."""
+
+
+class Candidates(NamedTuple):
+    """Combinations that were tried on the same bars, in their order, and what came of each."""
+
+    parameters: list[dict[str, Any]]
+    """All parameters of each, as text: `strategy.read_parameters` takes them."""
+    figures: "pl.DataFrame"
+    """A row each, a column for each field of `metrics.Metrics`; what cannot be said is NaN, and null of a moment."""
+    daily: Numbers
+    """[candidate, day]: returns of each period, the first one's from the cash at the start on."""
+    days: Times
+    """Dates of the periods, days since 1970."""
+
+
+class Failed(NamedTuple):
+    """A combination that nothing came of."""
+
+    parameters: dict[str, Any]
+    why: str
+
+
+class Evaluator:
+    """Tries parameters of one strategy under one plan; a context manager, whose end ends its workers."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        strategy: Strategy,
+        read: Read,
+        loops: Path,
+        *,
+        actions: Ask = lambda _symbol: None,
+        jobs: int | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
+        """Nothing is read yet.
+
+        Args:
+            plan: What is run; its parameters are not looked at.
+            strategy: Whose parameters are tried.
+            read: Where bars come from; asked once for each series.
+            loops: Folder of compiled loops.
+            actions: Splits and dividends.
+            jobs: Cores to use; None for all there are.
+            patience_s: How long a strategy may show no sign of life.
+        """
+        self.plan = plan
+        self.strategy = strategy
+        self._read = read
+        self._loops = loops
+        self._actions = actions
+        self._jobs = jobs or _cores()
+        self._patience_s = patience_s
+        self._prepared: dict[tuple[Interval, ...], Prepared] = {}
+        self._streams: dict[tuple[Interval, ...], Stream] = {}
+        self._workers: Workers | None = None
+        self._scratch: Path | None = None
+        self._kernels: Loops = PLAIN
+        self.mode = ""
+        """How the strategy runs: `compiled` or `plain`; empty before the first was tried."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._workers is not None:
+            self._workers.close()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+        self._workers = self._scratch = None
+
+    def prepared(self, needs: Needs, tell: Tell = lambda _step, _share: None) -> Prepared:
+        """The bars of a combination, read and looked at.
+
+        Raises:
+            DeskError: They are wrong, or there are none.
+        """
+        key = needs.intervals or ()
+        if key not in self._prepared:
+            # Too few for one combination may be enough for another.
+            self._prepared[key] = prepare(
+                self.plan, needs._replace(warm_up=0), self._read, actions=self._actions, tell=tell
+            )
+        return self._prepared[key]
+
+    def shown(self, needs: Needs) -> Stream:
+        """All the bars in the order in which they are shown; raises as `prepared`."""
+        key = needs.intervals or ()
+        if key not in self._streams:
+            self._streams[key] = self.prepared(needs).shown()
+            if self._scratch is not None:
+                keep_stream(self._scratch, stream_name(key), self._streams[key])
+        return self._streams[key]
+
+    def try_all(
+        self,
+        chosen: Sequence[BaseModel],
+        window: Window = WHOLE,
+        *,
+        expected: int | None = None,
+        tell: Tell = lambda _step, _share: None,
+    ) -> list[Figures | str]:
+        """Try combinations.
+
+        Args:
+            chosen: Parameters by `strategy.read_parameters`.
+            window: The bars that count.
+            expected: How many will be tried in all, if more are to come: by that is chosen how.
+            tell: Told how much of the step `try` is done.
+
+        Returns:
+            For each its figures, or in words why there are none.
+
+        Raises:
+            DeskError: The bars are wrong, or the strategy hangs.
+        """
+        if not chosen:
+            return []
+        tasks = [Task(number, as_text(one), window) for number, one in enumerate(chosen)]
+        # Here and not in a thread, so that the desk's stores stay with the thread that opened them.
+        for one in chosen:
+            self.shown(self.strategy.needs(one))
+        found: dict[int, Figures | str] = {}
+
+        def done(answers: Iterable[tuple[int, Figures | str]]) -> None:
+            for number, answer in answers:
+                found[number] = answer
+                tell("try", len(found) / len(tasks))
+
+        for workers, part in self._ways(tasks, expected or len(tasks)):
+            done(workers.each(part))
+        return [found[number] for number in range(len(tasks))]
+
+    def candidates(
+        self,
+        chosen: Sequence[BaseModel],
+        window: Window = WHOLE,
+        *,
+        expected: int | None = None,
+        tell: Tell = lambda _step, _share: None,
+    ) -> tuple[Candidates, list[Failed]]:
+        """Try combinations: those that something came of, and the others; arguments and errors as `try_all`.
+
+        Raises:
+            DeskError: Nothing came of any.
+        """
+        return gathered(chosen, self.try_all(chosen, window, expected=expected, tell=tell))
+
+    def _ways(self, tasks: list[Task], expected: int) -> Iterable[tuple[Workers, list[Task]]]:
+        """Who tries what: the first alone, so that the time it takes tells how the others are best tried."""
+        if self._workers is not None:
+            yield self._workers, tasks
+            return
+        self._compile(tasks[0], expected)
+        alone = Threads(self._trier, 1, self._patience_s)
+        self._workers = alone
+        begun = time.perf_counter()
+        yield alone, tasks[:1]
+        work_s = (time.perf_counter() - begun) * (expected - 1)
+        rows = max(len(stream.views) for stream in self._streams.values())
+        jobs = min(self._jobs, expected)
+        if jobs > 1 and self.mode == "compiled" and rows >= THREADS_FROM:
+            self._workers = Threads(self._trier, jobs, self._patience_s)
+            alone.close()
+        elif jobs > 1 and work_s > WORTH_S:
+            self._workers = self._processes(jobs)
+            alone.close()
+        yield self._workers, tasks[1:]
+
+    def _compile(self, task: Task, expected: int) -> None:
+        """Compile what has to be, here, where it may take longer than any strategy."""
+        chosen = self.strategy.read_parameters(task.parameters)
+        needs = self.strategy.needs(chosen)
+        rows = len(self.shown(needs).views)
+        self._kernels = compiled_loops() if rows * expected > PLAIN_MOST else PLAIN
+        prepared, one_bar = self.prepared(needs), self.shown(needs).until(1)
+
+        def tried() -> str:
+            decisions = Decisions(self.strategy, chosen, self.plan.symbols, prepared.interval, self._loops)
+            if self._kernels is not PLAIN:
+                quick_on(prepared, one_bar, 0, self.strategy, self._loops, self._kernels).figures(chosen)
+            return decisions.mode
+
+        self.mode = patiently(lambda _beat: tried(), COMPILE_S, "look for a loop in begin() or decide() without an end")
+
+    def _trier(self) -> Trier:
+        return Trier(self.strategy, self._ground(), self._streams.__getitem__, self._loops, self._kernels)
+
+    def _ground(self) -> Prepared:
+        """What holds for all combinations: any that was prepared, since they differ in their series alone."""
+        return next(iter(self._prepared.values()))
+
+    def _processes(self, jobs: int) -> Workers:
+        self._scratch = Path(tempfile.mkdtemp(prefix="pocketquant-sweep-"))
+        for intervals, shown in self._streams.items():
+            keep_stream(self._scratch, stream_name(intervals), shown)
+        one = self.strategy
+        ground = Ground(
+            (one.name, one.ours, one.path, one.source),
+            self._ground(),
+            self._loops,
+            self._kernels is not PLAIN,
+            self._scratch,
+        )
+        return Processes(ground, jobs, self._patience_s)
+
+
+def gathered(chosen: Sequence[BaseModel], answers: Sequence[Figures | str]) -> tuple[Candidates, list[Failed]]:
+    """Answers of one window as candidates, and the combinations that nothing came of.
+
+    Raises:
+        DeskError: Nothing came of any.
+    """
+    import polars as pl
+
+    named = [as_text(one) for one in chosen]
+    failed = [Failed(one, why) for one, why in zip(named, answers, strict=True) if isinstance(why, str)]
+    tried = [(one, found) for one, found in zip(named, answers, strict=True) if not isinstance(found, str)]
+    if not tried:
+        msg = f"nothing came of any of the {len(named):,} combinations; of the first: {failed[0].why}"
+        raise DeskError(msg)
+    figures = pl.DataFrame(
+        [asdict(found.metrics) for _, found in tried],
+        schema_overrides={"deepest_to": pl.Int64},
+        infer_schema_length=None,
+    )
+    daily = np.array([found.returns for _, found in tried])
+    return Candidates([one for one, _ in tried], figures, daily, tried[0][1].dates), failed
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
