@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from market.journal_rows import CorruptRow
+    from pocketquant.paper.frames import Paper
     from sinks.bar_store import BarStore
 
 Moment = str | datetime | date | int | None
@@ -243,6 +244,13 @@ class Desk:
         rows = [] if store is None else [(*one.symbol, str(one.interval), *one[2:]) for one in store.series()]
         kinds = dict.fromkeys(("exchange", "symbol", "interval"), "text")
         return _frame({**kinds, "bars": "int", "first": "time", "last": "time"}, rows)
+
+    @property
+    def paper(self) -> "Paper":
+        """Its paper runs: `desk.paper.trades("sma-cross")`."""
+        from pocketquant.paper.frames import Paper
+
+        return Paper(self._settings, _frame)
 
     def close(self) -> None:
         """Let go of what was opened. Reading on opens it again."""

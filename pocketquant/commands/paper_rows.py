@@ -11,7 +11,7 @@ import click
 
 from market.errors import DeskError
 from pocketquant import options
-from pocketquant.output import Format, Kind, Records, aside, note, write
+from pocketquant.output import Format, Records, aside, note, write
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -94,25 +94,6 @@ def equity(name: str | None, *, chart: bool, output: Path | None, **rest: Any) -
     _draw(name, output, **rest)
 
 
-SUMMARY: Final[dict[str, Kind]] = {
-    "run": "text",
-    "strategy": "text",
-    "begin": "time",
-    "end": "time",
-    "trades": "int",
-    "pnl": "float",
-    "win_rate": "float",
-    "win_rate_30d": "float",
-    "expectancy": "float",
-    "fees": "float",
-    "equity": "float",
-    "change": "float",
-    "return": "float",
-    "drawdown_max": "float",
-    "currency": "text",
-}
-
-
 @click.command(
     epilog=options.example("pq paper summary", "pq paper summary --daily", "pq paper summary 3f2a --monthly --json")
 )
@@ -129,24 +110,19 @@ def summary(
 
     Several runs of one currency are also summed up, as the run `all`.
     """
-    from pocketquant.paper.totals import totals
+    from pocketquant.paper.totals import COLUMNS, totals
 
     picked = options.chosen(form, as_json, output)
     settings = options.existing_desk(**desk)
     with _book(settings) as book:
         lines = totals(book, chosen_runs(book, name), every, time.time_ns())
-    rows = [(line.run, line.strategy, *_figures(line.figures), line.currency) for line in lines]
+    rows = [line.values() for line in lines]
     if picked == "table":
         rows = [tuple(_short(value) for value in row) for row in rows]
-    write(Records(SUMMARY, rows, empty=NOTHING), picked, output)
+    write(Records(COLUMNS, rows, empty=NOTHING), picked, output)
 
 
 NOTHING: Final = "no paper run has begun yet: `pq paper status` shows what was asked for"
-
-
-def _figures(figures: Any) -> tuple[Any, ...]:
-    made = {**figures._asdict(), "return": figures.total_return}
-    return tuple(made[column] for column in tuple(SUMMARY)[2:-1])
 
 
 def _short(value: Any) -> Any:
@@ -248,10 +224,9 @@ def chosen_runs(book: "PaperBook", name: str | None) -> "list[Row]":
     Raises:
         click.UsageError: There is no such run.
     """
-    from pocketquant.paper.runs import all_runs, named
+    from pocketquant.paper.runs import all_runs, begun, named
 
     try:
-        found = named(all_runs(book, time.time_ns()), name)
+        return begun(named(all_runs(book, time.time_ns()), name))
     except DeskError as error:
         raise click.UsageError(str(error)) from error
-    return [row for row in found if row["state"] not in {"asked", "refused"}]

@@ -73,13 +73,11 @@ def rows_of(
     Args:
         book: Where they are.
         what: Which.
-        run: Whose; the run's own row.
+        run: Whose; the row of a run that has begun.
         start: From this moment on, ns.
         end: Before this moment, ns.
         limit: The newest so many.
     """
-    if run["state"] in {"asked", "refused"}:
-        return []
     moment = MOMENT[what]
     bounded = start is None and end is None
     newest = limit if bounded and what != "equity" else None

@@ -108,7 +108,7 @@ def _waiting(control: "Control") -> "Row":
 
 
 def named(runs: "Sequence[Row]", name: str | None) -> "list[Row]":
-    """Runs that a user means: by id, by how it begins, or by strategy; all of them by None.
+    """Runs that a user means: by strategy or id, or by how one of these begins; all of them by None.
 
     Raises:
         DeskError: There is none.
@@ -119,6 +119,7 @@ def named(runs: "Sequence[Row]", name: str | None) -> "list[Row]":
     of_strategy = [row for row in runs if row["strategy"] == wanted.replace("_", "-")]
     found = of_strategy or [row for row in runs if row["run"] == wanted]
     found = found or [row for row in runs if row["run"].startswith(wanted)]
+    found = found or [row for row in runs if row["strategy"].startswith(wanted)]
     if found:
         return found
     known = [*dict.fromkeys(row["strategy"] for row in runs), *(row["run"] for row in runs)]
@@ -126,6 +127,11 @@ def named(runs: "Sequence[Row]", name: str | None) -> "list[Row]":
     hint = f"did you mean {close[0]}?" if close else "`pq paper status` lists them, and `pq paper start` starts one"
     msg = f"no paper run {name!r}: {hint}"
     raise DeskError(msg)
+
+
+def begun(runs: "Sequence[Row]") -> "list[Row]":
+    """Those that paper trading has taken up."""
+    return [row for row in runs if row["state"] not in {"asked", "refused"}]
 
 
 def one_of(runs: "Sequence[Row]", name: str, states: Collection[str]) -> "Row":

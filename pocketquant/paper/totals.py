@@ -1,7 +1,8 @@
 """What paper runs came to, each by itself and all together."""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from pocketquant.output import Kind
 from pocketquant.paper.summary import Closed, Every, Figures, Mark, summarise, together
 
 if TYPE_CHECKING:
@@ -9,7 +10,25 @@ if TYPE_CHECKING:
 
     from sinks.paper_book import PaperBook, Row
 
-ALL = "all"
+ALL: Final = "all"
+
+COLUMNS: Final[dict[str, Kind]] = {
+    "run": "text",
+    "strategy": "text",
+    "begin": "time",
+    "end": "time",
+    "trades": "int",
+    "pnl": "float",
+    "win_rate": "float",
+    "win_rate_30d": "float",
+    "expectancy": "float",
+    "fees": "float",
+    "equity": "float",
+    "change": "float",
+    "return": "float",
+    "drawdown_max": "float",
+    "currency": "text",
+}
 
 
 class Line(NamedTuple):
@@ -20,6 +39,11 @@ class Line(NamedTuple):
     strategy: str
     currency: str
     figures: Figures
+
+    def values(self) -> tuple[Any, ...]:
+        """In the order of `COLUMNS`."""
+        made = {**self._asdict(), **self.figures._asdict(), "return": self.figures.total_return}
+        return tuple(made[name] for name in COLUMNS)
 
 
 class _Life(NamedTuple):

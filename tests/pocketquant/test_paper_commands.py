@@ -6,8 +6,11 @@ The dataflow's part is done here by hand, row by row, through the real book.
 import json
 from contextlib import contextmanager
 
+import polars as pl
 import pytest
 
+import pocketquant
+from market.errors import DeskError
 from market.intervals import MINUTE_NS
 from market.symbols import Symbol
 from pocketquant.paper.runs import open_book
@@ -342,6 +345,22 @@ def test_a_summary_of_several_runs_has_their_sum(paper, made, taken_up):
     assert (rows[-1]["run"], rows[-1]["equity"], rows[-1]["pnl"]) == ("all", 10_510.0, 6.0)
 
 
+def test_python_reads_what_the_commands_show(paper, made, desk):
+    """The same rows, as frames with times that are times."""
+    found = pocketquant.open(desk).paper
+
+    assert found.runs()["run"].to_list() == [made]
+    assert found.runs("sma-cross")["equity"].to_list() == [10_010.0]
+    assert found.trades(made)["pnl"].to_list() == [10.0, -4.0]
+    assert found.trades().columns == ["run", *TRADE_COLUMNS.split(",")]
+    assert found.trades()["exit_time"].dtype == pl.Datetime("ns", "UTC")
+    assert (len(found.orders()), len(found.fills()), len(found.signals(made[:3]))) == (1, 1, 1)
+    assert found.equity()["drawdown"].to_list() == [row["drawdown"] for row in paper("equity", made, "--json").json()]
+    assert found.summary(every="day")["pnl"].to_list()[:2] == [10.0, -4.0]
+    with pytest.raises(DeskError, match="no paper run 'macd'"):
+        found.trades("macd")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -386,7 +405,7 @@ def test_wrong_use_of_runs_is_one_sentence(paper, made):
         (("stop",), "name the runs to stop, or all of them"),
         (("stop", made, "--all"), "not both"),
         (("stop", "macd"), "no paper run 'macd'"),
-        (("trades", "sma-cros"), "did you mean sma-cross"),
+        (("trades", "sma-corss"), "did you mean sma-cross"),
         (("revive", made), "is running, so there is nothing to revive"),
         (("remove", made, "--yes"), f"`pq paper stop {made} --flatten` first"),
         (("trades", "--start", "2026-01-02", "--end", "2026-01-01"), "is not after --start"),
