@@ -1,10 +1,8 @@
 """A run's report as one page that opens anywhere and needs no network: its styles, script and data are in it."""
 
-import json
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from backtest.page import page
 from backtest.report import (
     DRAWN_COLUMNS,
     OF_TRADES,
@@ -35,21 +33,13 @@ _TRADE_COLUMNS: Final = (
 
 def html(report: Report) -> str:
     """The page. The same report gives the same page, to the byte."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    from markupsafe import Markup
-
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    # Within a script nothing is escaped: the one thing that would end it is spelled as JSON also allows.
-    drawn = json.dumps(pictures(report), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    page: str = templates.get_template("report.html.jinja").render(
+    return page(
+        "report.html.jinja",
+        report.title,
+        report.subtitle,
+        pictures(report),
         report=report,
-        tiles=_tiles(report),
+        tiles=tiles(report),
         charts=[{"name": f"{chart.symbol} {chart.interval}", "note": chart_note(chart)} for chart in report.charts],
         sections=_sections(report),
         luck=luck_lines(report),
@@ -62,32 +52,20 @@ def html(report: Report) -> str:
         trades=_trades(report),
         trades_left_out=max(len(report.trades) - TRADES_MAX, 0),
         worded=worded,
-        plotly=Markup(_plotly()),  # noqa: S704  # The library's own script.
-        pictures=Markup(drawn),  # noqa: S704  # Every < in it is spelled out.
     )
-    return page
 
 
-def _plotly() -> str:
-    """The script of the installed Plotly; importing the package itself would cost more than the whole page."""
-    found = find_spec("plotly")
-    assert found is not None
-    assert found.submodule_search_locations is not None
-    folder = Path(found.submodule_search_locations[0])
-    return (folder / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
-
-
-def _tiles(report: Report) -> list[tuple[str, str, str, str]]:
+def tiles(report: Report) -> list[tuple[str, str, str, str]]:
     """Label, value, the benchmark's value and the class of its sign."""
-    tiles = []
+    found = []
     known = {name: (label, form) for _, rows in SECTIONS for name, label, form in rows}
     for name in _TILES:
         label, form = known[name]
         value = getattr(report.metrics, name)
         theirs = "" if name in OF_TRADES else worded(getattr(report.benchmark, name), form, report.currency)
         sign = _sign(value) if name in {"total_return", "cagr", "sharpe"} else ""
-        tiles.append((label, worded(value, form, report.currency), theirs, sign))
-    return tiles
+        found.append((label, worded(value, form, report.currency), theirs, sign))
+    return found
 
 
 def _sections(report: Report) -> list[tuple[str, list[tuple[str, str, str]]]]:
