@@ -118,6 +118,10 @@ def live_condition_options(command: options.Command) -> options.Command:
     "--tz", "zone", type=ZoneType(), default="UTC", help="Zone of the file's stamps that name none  [default: UTC]"
 )
 @click.option("--archive", is_flag=True, help="Bars of the archive instead of the store.")
+@click.option(
+    "--fills", "filled_by", type=click.Choice(["bars", "ticks"]), default="bars", show_default=True,
+    help="What fills orders: the bars, or the ticks that the desk journaled, on bars as they were known then.",
+)  # fmt: skip
 @condition_options
 @click.option("--seed", type=int, default=1, show_default=True, help="Of all that is drawn by chance.")
 @click.option(
@@ -156,6 +160,7 @@ def backtest(
     file: Path | None,
     zone: tzinfo,
     archive: bool,
+    filled_by: str,
     seed: int,
     draws: int,
     no_look_ahead_check: bool,
@@ -182,6 +187,9 @@ def backtest(
         raise click.UsageError(msg)
     if file is not None and archive:
         msg = "--file and --archive contradict each other"
+        raise click.UsageError(msg)
+    if filled_by == "ticks" and (archive or file is not None):
+        msg = "--fills ticks takes the desk's own bars and ticks: it goes with neither --file nor --archive"
         raise click.UsageError(msg)
     if today and (start is not None or end is not None):
         msg = "--today goes with neither --start nor --end"
@@ -217,6 +225,7 @@ def backtest(
         "rates": {name.upper(): str(read_symbol(value)) for name, value in backtests.pairs("--rate", rates).items()},
         "lot": lot,
         "conditions": made,
+        "filled_by": filled_by,
         "where": "file" if file is not None else "archive" if archive else "store",
         "file": None if file is None else str(file.absolute()),
         "zone": str(zone),

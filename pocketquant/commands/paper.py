@@ -297,7 +297,7 @@ def _tell(settings: "Settings", book: "PaperBook", asked: "dict[int, tuple[str, 
 
     up = runs.paper_up(settings, time.time_ns())
     running = up or running_pid(settings.folders) is not None
-    answers = runs.answered(book, list(asked), PATIENCE_S if running else 0.0)
+    answers = runs.answered(book, list(asked), PATIENCE_S if up or (running and settings.paper.enabled) else 0.0)
     refused = 0
     for control in answers:
         run, words = asked[control.number]
@@ -306,6 +306,8 @@ def _tell(settings: "Settings", book: "PaperBook", asked: "dict[int, tuple[str, 
             note(f"run {run}: refused: {control.refused}")
         elif control.applied_seq is not None:
             note(f"run {run}: {words}, from row {control.applied_seq} of the journal on")
+        elif not settings.paper.enabled and not up:
+            note(f"run {run}: asked; it waits for paper trading, which the setting paper.enabled switches off")
         elif running:
             note(f"run {run}: asked, and not taken up in {PATIENCE_S:g} s; it will be: see `pq status`")
         else:

@@ -115,7 +115,7 @@ def summary(
     picked = options.chosen(form, as_json, output)
     settings = options.existing_desk(**desk)
     with _book(settings) as book:
-        lines = totals(book, chosen_runs(book, name), every, time.time_ns())
+        lines = totals(book, chosen_runs(book, name), every, time.time_ns(), settings.paper.keep_days)
     rows = [line.values() for line in lines]
     if picked == "table":
         rows = [tuple(_short(value) for value in row) for row in rows]

@@ -66,7 +66,7 @@ class Paper:
 
         now = self._now_ns()
         with open_book(self._settings) as book:
-            lines = totals(book, begun(named(all_runs(book, now), run)), every, now)
+            lines = totals(book, begun(named(all_runs(book, now), run)), every, now, self._settings.paper.keep_days)
         return self._frame(KINDS, [line.values() for line in lines])
 
     def _rows(self, what: What, run: str | None) -> "pl.DataFrame":

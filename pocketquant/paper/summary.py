@@ -51,14 +51,14 @@ class Figures(NamedTuple):
     """The same of those that ended in the 30 days up to the end of the span."""
     expectancy: float | None
     """Mean P&L of a trade."""
-    equity: float
-    """At its end."""
-    change: float
+    equity: float | None
+    """At its end; None, as what follows, where the marks of that time are kept no longer."""
+    change: float | None
     """Of the equity over it, open positions included."""
-    total_return: float
+    total_return: float | None
     """The same as a fraction of the equity at its begin."""
-    drawdown_max: float
-    """Deepest in it below the highest equity since the run began, as a fraction of that."""
+    drawdown_max: float | None
+    """Deepest in it below the highest equity that is kept from before, as a fraction of that."""
 
 
 def spans(first: int, last: int, every: Every) -> list[tuple[int, int]]:
@@ -77,7 +77,13 @@ def spans(first: int, last: int, every: Every) -> list[tuple[int, int]]:
 
 
 def summarise(
-    trades: Sequence[Closed], marks: Sequence[Mark], cash: float, begin: int, until: int, every: Every | None = None
+    trades: Sequence[Closed],
+    marks: Sequence[Mark],
+    cash: float,
+    begin: int,
+    until: int,
+    every: Every | None = None,
+    kept_from: int = 0,
 ) -> list[Figures]:
     """Figures of a run, over its whole life or by span.
 
@@ -88,6 +94,7 @@ def summarise(
         begin: When it did, ns.
         until: Up to when it is known, ns; not before `begin`.
         every: Length of the spans; None is the whole.
+        kept_from: Marks from before are kept no longer, ns.
 
     Returns:
         Oldest first; a span without a mark has the equity of the one before.
@@ -106,6 +113,7 @@ def summarise(
             deepest = max(deepest, 1 - equity / peak)
         place = last
         own = trades[bisect_left(exits, start) : bisect_left(exits, end)]
+        known = every is None or kept_from <= max(start, begin)
         recent = trades[bisect_left(exits, end - RECENT_NS) : bisect_left(exits, end)]
         pnl = sum(trade.pnl for trade in own)
         found.append(
@@ -118,10 +126,10 @@ def summarise(
                 win_rate=won(own),
                 win_rate_30d=won(recent),
                 expectancy=pnl / len(own) if own else None,
-                equity=equity,
-                change=equity - at_begin,
-                total_return=equity / at_begin - 1 if at_begin else 0.0,
-                drawdown_max=deepest,
+                equity=equity if known else None,
+                change=equity - at_begin if known else None,
+                total_return=equity / at_begin - 1 if known and at_begin else None,
+                drawdown_max=deepest if known else None,
             )
         )
     return found

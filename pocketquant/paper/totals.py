@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pocketquant.output import Kind
-from pocketquant.paper.summary import Closed, Every, Figures, Mark, summarise, together
+from pocketquant.paper.summary import DAY_NS, Closed, Every, Figures, Mark, summarise, together
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ class _Life(NamedTuple):
     marks: list[Mark]
 
 
-def totals(book: "PaperBook", runs: "Sequence[Row]", every: Every | None, now_ns: int) -> list[Line]:
+def totals(book: "PaperBook", runs: "Sequence[Row]", every: Every | None, now_ns: int, keep_days: int) -> list[Line]:
     """Figures of runs, oldest run first, over their lives or by span; of several in one currency their sum as well.
 
     Args:
@@ -62,12 +62,14 @@ def totals(book: "PaperBook", runs: "Sequence[Row]", every: Every | None, now_ns
         runs: Those that have begun, the newest first.
         every: Length of the spans; None for whole lives.
         now_ns: Up to when a run that goes on is known.
+        keep_days: So far back its equity is kept.
     """
+    kept_from = now_ns - keep_days * DAY_NS
     lives = [_life(book, row, now_ns) for row in reversed(runs)]
     lines = []
     for life in lives:
         row = life.row
-        found = summarise(life.trades, life.marks, row["cash"], life.begin, life.until, every)
+        found = summarise(life.trades, life.marks, row["cash"], life.begin, life.until, every, kept_from)
         lines += [Line(row["run"], row["strategy"], row["currency"], figures) for figures in found]
     currencies = {life.row["currency"] for life in lives}
     if len(lives) > 1 and len(currencies) == 1:
@@ -75,7 +77,7 @@ def totals(book: "PaperBook", runs: "Sequence[Row]", every: Every | None, now_ns
         marks = together([(life.row["cash"], life.marks) for life in lives])
         begin, until = min(life.begin for life in lives), max(life.until for life in lives)
         cash = sum(life.row["cash"] for life in lives)
-        found = summarise(trades, marks, cash, begin, until, every)
+        found = summarise(trades, marks, cash, begin, until, every, kept_from)
         lines += [Line(ALL, f"{len(lives)} runs", currencies.pop(), figures) for figures in found]
     return lines
 

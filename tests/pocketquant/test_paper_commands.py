@@ -25,7 +25,8 @@ TRADE_COLUMNS = "symbol,side,size,entry_time,exit_time,entry_price,exit_price,pn
 
 @pytest.fixture
 def paper(pq, desk):
-    """Run `pq paper ...` on the desk, which is down."""
+    """Run `pq paper ...` on the desk, which is down, and whose runs are of a past that is kept all the same."""
+    (desk / "pocketquant.toml").write_text("[paper]\nkeep_days = 100000\n")
     return lambda *words: pq("paper", *words, "--data-dir", desk)
 
 

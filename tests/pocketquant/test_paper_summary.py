@@ -58,6 +58,16 @@ def test_a_day_begins_with_the_equity_and_in_the_drawdown_in_which_the_one_befor
     assert figures[2].total_return == pytest.approx(104.5 / 99 - 1)
 
 
+def test_what_is_kept_no_longer_is_not_known_rather_than_none():
+    """Marks of the first two days are gone: the cash at the start says nothing of the third morning."""
+    marks = [Mark(day(3), 150.0), Mark(day(4), 120.0)]
+    figures = summarise([Closed(day(1), 5.0, 0.0)], marks, 100.0, day(1), day(4), "day", kept_from=day(3) - 1)
+
+    assert [one.equity for one in figures] == [None, None, None, 120.0]
+    assert figures[0].pnl == 5.0
+    assert (figures[3].change, figures[3].drawdown_max) == (-30.0, pytest.approx(0.2))
+
+
 amounts = st.floats(-50, 50).map(lambda value: round(value, 2))
 moments = st.integers(day(1), day(90))
 
