@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from history.backup_sources import MONGO, sources
+from history.backup_sources import in_mongo, of_store, sources
 from market.errors import DeskError
 from sinks.backup_book import BackupBook, Made
 from sinks.backup_repository import Damaged, Listed, Piece, Repository
@@ -101,8 +101,8 @@ def back_up(desk: "HistoryDesk", kind: Kind = "full", tell: Tell = lambda _name,
     Args:
         desk: Whose. It may be running.
         kind: `full` reads back every piece it counts on and sweeps up; `hourly` trusts the pieces that are there;
-            `tail` takes store and archive from the backup before and copies only journal and ledgers. Where there is
-            none before it, any of them is a full one.
+            `tail` takes bars and archive from the backup before and copies only journal, ledgers and paper book. Where
+            there is none before it, any of them is a full one.
         tell: Told of progress.
 
     Raises:
@@ -254,14 +254,16 @@ def _write(
             }
         )
     if kind == "tail":
-        again = [entry for name, entry in before.items() if _heavy(name)]
+        # The paper book of a server that is away is that of the backup before, too: all of it, so that it fits.
+        fresh = {entry["name"] for entry in files}
+        again = [entry for name, entry in before.items() if name not in fresh and (_heavy(name) or in_mongo(name))]
         files = [*again, *files]
     return files, written
 
 
 def _heavy(name: str) -> bool:
     """Whether a tail takes the file from the backup before."""
-    return name == "bars.sqlite" or name.startswith((MONGO, "archive/"))
+    return of_store(name) or name.startswith("archive/")
 
 
 def _retain(desk: "HistoryDesk", store: Repository, now_ns: int, *, sweep: bool) -> tuple[str, ...]:

@@ -36,19 +36,22 @@ class Source:
 def sources(desk: "HistoryDesk", kind: str, scratch: Path, stamps: dict[str, Any]) -> Iterator[Source]:
     """The files, in an order in which each is at least as new as those before it that point to it.
 
-    The bar store comes before the journal, so that no restored store is ahead of its journal.
+    The paper book comes before the bar store and that before the journal, so that nothing that is restored is ahead of
+    what it was made from.
 
     Args:
         desk: Whose.
-        kind: `full`, `hourly`; `tail` has neither store nor archive.
+        kind: `full`, `hourly`; `tail` has neither bars nor archive.
         scratch: A folder for copies; each is removed when the next source is asked for.
         stamps: Of the backup before, by name: a file with the same is given without its blocks.
     """
     folders = desk.folders
+    if folders.paper.is_file():
+        yield from _database(folders.paper, folders.paper.name, scratch)
+    if desk.settings.mongodb_uri is not None:
+        yield from _collections(desk, kind)
     if kind != "tail":
-        if desk.settings.mongodb_uri is not None:
-            yield from _collections(desk)
-        elif folders.bars.is_file():
+        if desk.settings.mongodb_uri is None and folders.bars.is_file():
             yield from _database(folders.bars, "bars.sqlite", scratch)
         if desk.settings.archive_to is None and folders.archive.is_dir():
             yield from _files(folders.archive, "archive", stamps)
@@ -94,11 +97,24 @@ def _fill(into: Any, model: BaseModel, default: BaseModel, prefix: str, secrets:
             into[name] = str(value) if isinstance(value, Path) else value
 
 
-def _collections(desk: "HistoryDesk") -> Iterator[Source]:
-    from sinks.mongo_copy import COLLECTIONS, Counting, mongo_copy
+def of_store(name: str) -> bool:
+    """Whether a file holds bars, which a tail takes from the backup before."""
+    return name == "bars.sqlite" or (in_mongo(name) and not name.startswith(f"{MONGO}paper_"))
 
+
+def in_mongo(name: str) -> bool:
+    """Whether a file is a collection."""
+    return name.startswith(MONGO)
+
+
+def _collections(desk: "HistoryDesk", kind: str) -> Iterator[Source]:
+    from sinks.mongo_copy import COLLECTIONS, PAPER, Counting, answers, mongo_copy
+
+    if kind == "tail" and not answers(desk.settings.store):
+        # The journal's end is worth a backup while the server is away.
+        return
     with mongo_copy(desk.settings.store) as copy:
-        for name in COLLECTIONS:
+        for name in PAPER if kind == "tail" else COLLECTIONS:
             counting = Counting(name)
             source = Source(f"{MONGO}{name}", iter(()))
 

@@ -1,24 +1,32 @@
-"""The collections of the bar store out of MongoDB and into it again, as files of BSON documents.
+"""The collections of bars and paper trading out of MongoDB and into it again, as files of BSON documents.
 
-A copy takes a while, and the desk goes on writing. So it is made against the stream: first where each log ends, then
-the logs, then the bars. Each is at least as new as what points to it, which is the state that a crash may leave, and
-which the store mends by itself. No transaction is needed, which not every server of the protocol has.
+A copy takes a while, and the desk goes on writing. So it is made against the stream: first where paper trading stands,
+then what it stands on; where each log ends, then the logs, then the bars. Each is at least as new as what points to it,
+which is the state that a crash may leave, and which the stores mend by themselves. No transaction is needed, which not
+every server of the protocol has.
 """
 
 import hashlib
 import struct
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import IO, Any, Final
 
 from market.errors import DeskError
+from sinks import paper_mongo
+from sinks.bar_store import StoreAway
 from sinks.mongo_client import connect, shown, trouble
+from sinks.paper_mongo import STATES_KEPT_NS
 from sinks.sqlite_copy import Held
 
-COLLECTIONS: Final = ("writers", "bar_revisions", "bars")
+PAPER: Final = paper_mongo.COLLECTIONS
+COLLECTIONS: Final = (*PAPER, "writers", "bar_revisions", "bars")
 """In the order in which they are copied."""
 
+TIMEOUT_S: Final = 30.0
+ANSWER_S: Final = 5.0
+"""A server that does not answer within a third of this counts as away."""
 _BULK: Final = 1_000
 _SIZE: Final = struct.Struct("<i")
 _CUT_MASK: Final = 0x3F
@@ -28,7 +36,7 @@ _BLOCK_MAX: Final = 4 << 20
 class MongoCopy:
     """Reads and writes whole collections of one database."""
 
-    def __init__(self, uri: str, database: str | None = None, *, timeout_s: float = 30.0) -> None:
+    def __init__(self, uri: str, database: str | None = None, *, timeout_s: float = TIMEOUT_S) -> None:
         """Prepare to talk to a server.
 
         Args:
@@ -42,6 +50,8 @@ class MongoCopy:
         self._client, named = connect(uri, timeout_s)
         self._database = named if database is None else self._client[database]
         options = self._database.codec_options.with_options(document_class=RawBSONDocument)
+        self._closed_until = 0
+        """Of paper trading's position, as it was copied, ns."""
         self._raw: dict[str, Any] = {
             name: self._database.get_collection(name, codec_options=options) for name in COLLECTIONS
         }
@@ -60,7 +70,12 @@ class MongoCopy:
         """A collection by `_id`, as runs of whole BSON documents.
 
         Where a run ends depends on the ids alone, so a collection that grew gives the same runs again, and new ones.
+
+        Raises:
+            DeskError: Paper trading went on so fast that the states of the position that was copied may be gone.
         """
+        if name == paper_mongo.POSITION:
+            self._closed_until = self._paper_closed_until()
         held: list[bytes] = []
         size = 0
         with trouble(self._where):
@@ -72,8 +87,19 @@ class MongoCopy:
                 if size >= _BLOCK_MAX or (size > _BLOCK_MAX >> 2 and not _tail(document) & _CUT_MASK):
                     yield b"".join(held)
                     held, size = [], 0
+        if name == paper_mongo.STATES and self._paper_closed_until() - self._closed_until >= STATES_KEPT_NS:
+            msg = (
+                f"paper trading at {self._where} is catching up, and went on by minutes while its states were copied: "
+                "back up again once it has caught up"
+            )
+            raise DeskError(msg)
         if held:
             yield b"".join(held)
+
+    def _paper_closed_until(self) -> int:
+        with trouble(self._where):
+            found = self._database[paper_mongo.POSITION].find_one({})
+        return 0 if found is None else int(found["at"]["closed_until"])
 
     def held(self, name: str) -> Held:
         """How many documents there are, and the hash of all of them by `_id`."""
@@ -113,6 +139,14 @@ class MongoCopy:
         self._client.close()
 
 
+def answers(uri: str) -> bool:
+    """Whether a server is there."""
+    with mongo_copy(uri, timeout_s=ANSWER_S) as copy, suppress(StoreAway):
+        copy.empty()
+        return True
+    return False
+
+
 class Counting:
     """Counts documents and hashes them while they pass."""
 
@@ -138,9 +172,9 @@ class Counting:
 
 
 @contextmanager
-def mongo_copy(uri: str, database: str | None = None) -> Iterator[MongoCopy]:
+def mongo_copy(uri: str, database: str | None = None, *, timeout_s: float = TIMEOUT_S) -> Iterator[MongoCopy]:
     """A `MongoCopy` for a `with` block; arguments as its own."""
-    copy = MongoCopy(uri, database)
+    copy = MongoCopy(uri, database, timeout_s=timeout_s)
     try:
         yield copy
     finally:

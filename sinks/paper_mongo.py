@@ -20,7 +20,9 @@ from sinks.paper_values import columns_of, decode, encode_all, refuse_adrift, re
 
 Document = dict[str, Any]
 
-COLLECTIONS: Final = tuple(f"paper_{name}" for name in ("position", "states", "controls", "warm_ups", *KINDS))
+POSITION: Final = "paper_position"
+STATES: Final = "paper_states"
+COLLECTIONS: Final = (POSITION, STATES, *(f"paper_{name}" for name in ("controls", "warm_ups", *KINDS)))
 """In the order in which a copy takes them: each at least as new as the position."""
 STATES_KEPT_NS: Final = 120_000_000_000
 """A state that was followed by another stays this long, by the minutes that close: who copies the position first and

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from servers.mongo import mongo_address, mongo_jars, mongo_uri
+from servers.mongo import MongoServer, mongo_address, mongo_jars, mongo_uri
 from servers.s3 import S3Server, s3_bucket, s3_server
 from stored_bars import SYMBOLS, bar, imported
 
@@ -35,6 +35,7 @@ from sinks.backup_repository import Damaged, Listed
 from sinks.bar_store import open_store
 from sinks.journal import JournalWriter
 from sinks.ledger import Ledger
+from sinks.paper_book import Position, Written, open_paper_book
 from sinks.sealing import Seal
 from sources.journal import JournalReader
 
@@ -404,6 +405,81 @@ def test_the_collections_of_mongodb_come_back_as_they_were(request, tmp_path, cl
     plain = opened(tmp_path / "plain", clock, **place)
     with pytest.raises(DeskError, match="holds bars of a MongoDB: name the server"):
         restore(plain, made.id, tmp_path / "other")
+    desk.close()
+
+
+def trade(desk: HistoryDesk, minute: int) -> None:
+    """What paper trading writes down at the end of a minute."""
+    with open_paper_book(desk.settings.store, desk.folders.paper) as book:
+        fill = {"run": "ab", "number": minute, "price": 10.0 + minute}
+        place = Position(minute * 10, minute, minute * 60 * SECOND)
+        book.write(Written({"fills": [fill]}, {"ab": b"%d" % minute}, place, {"ab": b"bars"}))
+        book.ask("ab", "stop", {}, minute)
+
+
+def traded(settings, folder: Path) -> tuple:
+    """What is there of it."""
+    with open_paper_book(settings.store, folder, read_only=True) as book:
+        fills = [row["price"] for row in book.rows("fills", "ab")]
+        return fills, book.state("ab"), book.warm_up("ab"), book.position().seq, len(book.controls())
+
+
+@pytest.mark.parametrize("engine", ["sqlite", pytest.param("mongo", marks=pytest.mark.mongo)])
+def test_paper_trading_comes_back_with_what_was_asked_since_the_last_full_backup(request, tmp_path, clock, engine):
+    """A tail has the newest of it: orders and controls are in no journal."""
+    uri = request.getfixturevalue("mongo_uri") if engine == "mongo" else None
+    settings = load_settings(tmp_path / "desk", environ={}, backup={"to": str(tmp_path / "b")}, mongodb_uri=uri)
+    desk = HistoryDesk(settings, now_ns=clock)
+    fill(desk, clock)
+    trade(desk, 1)
+    back_up(desk)
+    trade(desk, 2)
+    clock.now += 300 * SECOND
+    tail = back_up(desk, "tail")
+    trade(desk, 3)
+
+    restored = load_settings(tmp_path / "new", environ={}, mongodb_uri=f"{uri}_new" if uri else None)
+    restore(desk, tail.id, restored.data_dir, mongodb_uri=restored.store if uri else None)
+
+    assert traded(restored, restored.folders.paper) == ([11.0, 12.0], (20, b"2"), b"bars", 20, 2)
+    assert drill(desk).id == tail.id
+    desk.close()
+
+
+def test_the_paper_book_is_never_ahead_of_the_bars_and_the_journal_that_it_was_made_from(tmp_path, clock):
+    """What is copied first is the oldest: a desk that trades during its backup comes back whole."""
+    desk = opened(tmp_path / "desk", clock)
+    fill(desk, clock)
+    trade(desk, 1)
+    back_up(desk)
+
+    names = [entry["name"].partition("/")[0] for entry in find(repository(desk), "latest").files]
+    assert [name for name in names if name in {"paper.sqlite", "bars.sqlite", "journal"}] == [
+        "paper.sqlite", "bars.sqlite", "journal",
+    ]  # fmt: skip
+    desk.close()
+
+
+@pytest.mark.mongo
+def test_a_server_that_is_away_does_not_keep_the_journals_end_from_a_tail(tmp_path, clock, mongo_jars):
+    """The paper book is then that of the backup before, all of it."""
+    server = MongoServer(mongo_jars).start()
+    uri = f"{server.uri}/desk"
+    try:
+        settings = load_settings(tmp_path / "desk", environ={}, backup={"to": str(tmp_path / "b")}, mongodb_uri=uri)
+        desk = HistoryDesk(settings, now_ns=clock)
+        fill(desk, clock)
+        trade(desk, 1)
+        back_up(desk)
+    finally:
+        server.stop()
+    note(desk, clock, 10)
+    clock.now += 300 * SECOND
+
+    tail = back_up(desk, "tail")
+
+    names = [entry["name"] for entry in find(repository(desk), tail.id).files]
+    assert names.count("mongo/paper_fills") == names.count("mongo/bars") == 1
     desk.close()
 
 
