@@ -10,8 +10,10 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import numba
+
 from backtest import account_loop
-from operators.jit import entry
+from trading.jit import borrowed
 
 _ROOT: Final = Path(__file__).parents[1]
 _FOLDERS: Final = ("trading", "trading/assumptions", "market")
@@ -35,16 +37,24 @@ def compiled_loops() -> Loops:
     return _entries(_digest())
 
 
+def _kept(function: Callable[..., int]) -> Any:
+    # The check of each division for a zero would keep it from being done for eight numbers at once.
+    return numba.njit(cache=True, error_model="numpy")(function)
+
+
 def _entries(digest: int) -> Loops:
-    @entry
+    @_kept
     def alone(
-        accounts: Any, views: Any, sessions: Any, exposures: Any, first: Any, row: Any, last: Any, equity: Any,
-        cash: Any, exposure: Any,
+        accounts: Any, views: Any, sessions: Any, closes: Any, exposures: Any, first: Any, row: Any, last: Any,
+        equity: Any, cash: Any, exposure: Any,
     ) -> int:  # fmt: skip
         _ = digest
-        return account_loop.run_alone(accounts, views, sessions, exposures, first, row, last, equity, cash, exposure)
+        return account_loop.run_alone(
+            borrowed(accounts), borrowed(views), borrowed(sessions), borrowed(closes), borrowed(exposures), first, row,
+            last, borrowed(equity), borrowed(cash), borrowed(exposure),
+        )  # fmt: skip
 
-    @entry
+    @_kept
     def together(
         accounts: Any, views: Any, own: Any, sessions: Any, changes: Any, exposures: Any, requests: Any, counts: Any,
         begins: Any, first: Any, row: Any, last: Any, at: Any, equity: Any, cash: Any, exposure: Any,

@@ -146,11 +146,13 @@ def simulate(
     while row < rows:
         last = _chunk_end(shown, row)
         asked = _Asked(shown, decisions, row, last)
+        # Copied in one go: of its columns the loop reads a bar here and there, and would wait for the memory each time.
+        closes, sessions = shown.views["close"][row:last].copy(), shown.sessions[row:last].copy()
         place = max(row, first)
         while place < last:
             if alone:
                 place = loops.alone(
-                    book.accounts, shown.views, shown.sessions, asked.exposures, row, place, last, *marks.columns
+                    book.accounts, shown.views, sessions, closes, asked.exposures, row, place, last, *marks.columns
                 )
             else:
                 place = loops.together(
@@ -164,6 +166,7 @@ def simulate(
                 raise DeskError(msg)
             if book.account.full:
                 logs.empty()
+        marks.timed(row, last)
         row = last
         tell(row / rows, row)
     if rows:
@@ -204,21 +207,23 @@ class _Marks:
     """The curve as it is written."""
 
     def __init__(self, shown: Stream, first: int) -> None:
-        views = shown.views
-        if bool(shown.own.all()) and len(shown.symbols) == 1:
-            self._times = views["end"]
-            self.first = first
-        else:
-            ends = views["end"][first:][shown.own[first:]]
-            self._times = np.unique(ends)
-            self.first = 0
+        self._ends = shown.views["end"]
+        self._alone = bool(shown.own.all()) and len(shown.symbols) == 1
+        self.first = first if self._alone else 0
+        self._times = (
+            np.empty(len(self._ends), np.int64) if self._alone else np.unique(self._ends[first:][shown.own[first:]])
+        )
         count = len(self._times)
         self.columns = (np.zeros(count), np.zeros(count), np.zeros(count))
 
+    def timed(self, row: int, last: int) -> None:
+        """Note the times of a chunk while its bars are in the processor's caches."""
+        if self._alone:
+            self._times[row:last] = self._ends[row:last]
+
     def curve(self) -> Curve:
         """From the first mark on."""
-        equity, cash, exposure = (column[self.first :] for column in self.columns)
-        return Curve(np.ascontiguousarray(self._times[self.first :]), equity, cash, exposure)
+        return Curve(self._times[self.first :], *(column[self.first :] for column in self.columns))
 
 
 class _Logs:
