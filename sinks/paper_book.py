@@ -16,10 +16,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, Protocol, Self, get_args
 
-Action = Literal["start", "stop", "flatten", "revive", "forget", "split", "dividend", "grace"]
+Action = Literal["start", "stop", "flatten", "revive", "forget", "split", "dividend", "grace", "limits"]
 """`start` and what ends a run: `stop` keeps its positions marked as they are, `flatten` closes them first; `revive`
 takes the kill switch back; `forget` removes a run that has ended; `split` and `dividend` change what is held; `grace`
-is the bars' own, of all runs."""
+is the bars' own and `limits` are those of the settings, of all runs."""
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 
 Row = dict[str, Any]
@@ -48,11 +48,12 @@ KINDS: Final[Mapping[str, tuple[Column, ...]]] = {
     "runs": _columns(
         "text:strategy,source_hash,source bool:ours json:parameters,symbols text:interval json:plan "
         "int:asked_at,started_seq,started_at text:state,why int:ended_seq,ended_at text:mode float:cash text:currency "
-        "float:equity,realised,unrealised,exposure,drawdown json:positions int:working,trades,warm_up,marked_at"
+        "json:streams int:closed_until text:why_plain float:equity,cash_now,realised,unrealised,exposure,drawdown,fees "
+        "json:positions int:working,orders,fills,trades,warm_up,last_bar,last_seq,marked_at"
     ),
     # The signal journal: what was decided on a bar's close, and all that the strategy saw.
     "decisions": _columns(
-        "int:seq,log_seq,time text:symbol,interval float:exposure int:requests json:bars float:headroom,late_ms"
+        "int:seq,log_seq,time text:symbol,interval float:exposure int:requests json:bars,headroom float:late_ms"
     ),
     # number is the order's id.
     "orders": _columns(
@@ -83,11 +84,15 @@ KINDS: Final[Mapping[str, tuple[Column, ...]]] = {
 """By kind of row its columns, after `run` and `number`. Times are ns UTC, `seq` rows of the journal, `log_seq` places
 in the bars dataflow's log; a run of "" is the whole desk's.
 
-runs.state: `running`, `stopped`, `flattening`, `killed`, `failed`. runs.mode: `compiled` or `plain`. runs.positions: a
-list of what is held. runs.working, trades, warm_up: how many orders work, trades were made, bars were shown before the
-first. runs.marked_at: when equity, realised, unrealised, exposure (a fraction), drawdown (a fraction) were true.
+runs.streams: by symbol the journal's stream that made its bars at the start. runs.closed_until: of `Position`, at the
+start. runs.state: `running`, `stopped`, `flattening`, `killed`, `failed`. runs.mode: `compiled` or `plain`; why_plain:
+why not. runs.cash: what it began with; cash_now what it has. runs.positions: a list of what is held. runs.working,
+orders, fills, trades, warm_up: how many orders work, and were placed, and so on; how many bars were shown before the
+first. runs.last_bar, last_seq: end of the newest bar that it was shown, and the journal's row then. runs.marked_at:
+when equity, realised, unrealised, exposure (a fraction), drawdown (a fraction) were true.
 decisions.time: end of the bar. exposure: None where it was kept. requests: how many orders it asked for. bars: by
-symbol and interval the bars that came in with it. certificates.result: `equal` or `different`.
+symbol and interval the bars that came in with it. headroom: what the limits of all runs together left it.
+certificates.result: `equal` or `different`.
 """
 
 

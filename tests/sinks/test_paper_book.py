@@ -48,7 +48,7 @@ def test_rows_come_back_as_they_were_written_to_the_last_bit(book, reopen):
     """Of each type a value that a careless engine would bend: 64-bit times, floats, JSON in its order, bytes."""
     decision = {
         "run": RUN, "number": 3, "seq": 7, "log_seq": 5, "time": 60 * 10**9, "symbol": "SIM:BTCUSD", "interval": "1m",
-        "exposure": None, "requests": 0, "headroom": math.inf, "late_ms": 3.5,
+        "exposure": None, "requests": 0, "headroom": {"exposure": 1e300}, "late_ms": math.inf,
         "bars": [{"z": 0.1 + 0.2, "a": [1, None, True, "ü"]}],
     }  # fmt: skip
     certificate = {
