@@ -14,9 +14,11 @@ from market.errors import DeskError
 from pocketquant.hold import holder
 from pocketquant.output import printable
 
-PROCESSES: Final = ("redis", "simulated", "ingest", "bars", "prefect", "flows")
-OPTIONAL: Final = frozenset({"simulated", "prefect", "flows"})
+PROCESSES: Final = ("redis", "simulated", "ingest", "bars", "paper", "prefect", "flows")
+OPTIONAL: Final = frozenset({"simulated", "paper", "prefect", "flows"})
 """Listed only where they run: not every desk has them."""
+
+_REPORTING: Final = ("ingest", "bars", "paper", "prefect", "flows")
 
 STALE_S: Final = 10.0
 """A running process whose status is older than this hangs."""
@@ -35,7 +37,7 @@ def gather(settings: Settings, *, now_ns: int | None = None, alerts: int = 20) -
     now = time.time_ns() if now_ns is None else now_ns
     folders = settings.folders
     supervisor = _supervisor(folders, now)
-    reports = {name: read_status(folders.status_file(name)) or {} for name in ("ingest", "bars", "prefect", "flows")}
+    reports = {name: read_status(folders.status_file(name)) or {} for name in _REPORTING}
     ingest, bars = reports["ingest"], reports["bars"]
     processes = _processes(folders, supervisor, reports, now)
     running = {entry["name"] for entry in processes if entry["state"] in {"running", "starting"}}
@@ -48,6 +50,7 @@ def gather(settings: Settings, *, now_ns: int | None = None, alerts: int = 20) -
         "journal": _journal(folders, ingest if "ingest" in running else {}),
         "store": _store(settings, bars, up="bars" in running),
         "redis": redis_state(settings),
+        "paper": _paper(reports["paper"]) if "paper" in running else None,
         "flows": _flows(reports["prefect"], reports["flows"]) if "prefect" in running else None,
         "alerts": _alerts(folders, alerts),
     }
@@ -154,6 +157,26 @@ def _store(settings: Settings, bars: Document, *, up: bool) -> Document:
         "retries": reported.get("retries", 0),
         "last_error": reported.get("last_error"),
     }
+
+
+def _paper(paper: Document) -> Document:
+    """How many runs there are by state, and how far paper trading is behind the journal."""
+    store, read = paper.get("store") or {}, paper.get("journal") or {}
+    return {
+        "state": paper.get("state", "unknown"),
+        "runs": paper.get("runs") or {},
+        "lag_rows": read.get("lag_rows"),
+        "lag_ms": read.get("lag_ms"),
+        "store": store.get("state", "unknown"),
+        "retries": store.get("retries", 0),
+        "preparing": paper.get("preparing", ""),
+        "last_error": printable(store["last_error"]) if store.get("last_error") else None,
+    }
+
+
+def runs_in_words(paper: Document) -> str:
+    """`2 running, 1 failed`."""
+    return ", ".join(f"{count} {state}" for state, count in paper["runs"].items() if count) or "no runs"
 
 
 def _flows(prefect: Document, flows: Document) -> Document:

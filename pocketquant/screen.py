@@ -9,7 +9,7 @@ from infra.logs import logger
 from infra.settings import Settings
 from market.intervals import Interval
 from market.symbols import Symbol
-from pocketquant.desk_status import gather
+from pocketquant.desk_status import gather, runs_in_words
 from pocketquant.times import format_span, format_time
 
 if TYPE_CHECKING:
@@ -124,7 +124,10 @@ def summary(document: dict[str, Any]) -> str:
     feeds = ", ".join(f"{feed['name']} {feed['state']} {feed.get('rate') or 0:.1f}/s" for feed in document["feeds"])
     lag = document["store"]["lag_ms"]
     behind = f", bars {format_span(lag / 1000)} behind" if lag is not None else ""
-    return f"feeds: {feeds}; journal row {document['journal']['seq']}{behind}; Redis {document['redis']['state']}"
+    told = document["paper"]
+    paper = f"; paper {runs_in_words(told)}" if told is not None and told["runs"] else ""
+    redis = document["redis"]["state"]
+    return f"feeds: {feeds}; journal row {document['journal']['seq']}{behind}; Redis {redis}{paper}"
 
 
 def ui_line(document: dict[str, Any]) -> str | None:
@@ -266,9 +269,14 @@ def _rest(document: dict[str, Any]) -> Any:
     text.append(redis["state"], style="green" if redis["state"] == "up" else "bold red")
     if (ui := ui_line(document)) is not None:
         text.append(f"\nflows {ui}")
+    paper = document["paper"]
+    if paper is not None:
+        text.append(f"\npaper {runs_in_words(paper)}", style="bold red" if paper["runs"].get("failed") else "")
+        if paper["preparing"]:
+            text.append(f": {paper['preparing']}", style="yellow")
     if store["preparing"]:
         text.append(f"\nbars: {store['preparing']}", style="yellow")
-    for error in (document["journal"]["last_error"], store["last_error"]):
+    for error in (document["journal"]["last_error"], store["last_error"], (paper or {}).get("last_error")):
         if error:
             text.append(f"\n{error}", style="red")
     for event in document["alerts"]:

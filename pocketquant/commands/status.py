@@ -52,6 +52,8 @@ def status(*, form: Format | None, as_json: bool, output: Path | None, **desk: A
 
 def describe(document: dict[str, Any]) -> str:
     """The whole status as lines for people."""
+    from pocketquant.desk_status import runs_in_words
+
     desk = document["supervisor"]
     head = f"desk       {document['data_dir']}"
     if desk is None:
@@ -108,6 +110,12 @@ def describe(document: dict[str, Any]) -> str:
     )
     used = format_bytes(redis["bytes"]) if redis["bytes"] is not None else ""
     lines.append(_line("redis", redis["state"], used, redis["last_error"]))
+    paper = document["paper"]
+    if paper is not None:
+        lag = paper["lag_ms"]
+        behind = f"{paper['lag_rows']} rows ({format_span(lag / 1000)}) behind" if lag is not None else ""
+        retries = f"{paper['retries']} retries" if paper["retries"] else ""
+        lines.append(_line("paper", runs_in_words(paper), behind, retries, paper["preparing"], paper["last_error"]))
     flows = document["flows"]
     if flows is not None:
         runs = f"{len(flows['running'])} running: {', '.join(flows['running'])}" if flows["running"] else "none running"

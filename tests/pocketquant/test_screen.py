@@ -120,6 +120,38 @@ def test_plain_lines_tell_of_each_event_once(folders):
     assert told == ["price_alert SIM:BTCUSD traded at 2", "price_alert SIM:ETHUSD traded at 3"]
 
 
+def test_what_runs_on_paper_is_said_where_it_runs(folders):
+    """On the screen, in the plain lines and in `pq status`; a desk without it says nothing of it."""
+    running(folders)
+    settings = load_settings(folders.data_dir, environ={})
+    assert gather(settings)["paper"] is None
+    assert "paper" not in describe(gather(settings)).replace(str(folders.data_dir), "")
+
+    fields = {
+        "state": "running", "runs": {"running": 2, "stopped": 0, "failed": 1}, "preparing": "",
+        "journal": {"seq": 76, "lag_rows": 3, "lag_ms": 8.0},
+        "store": {"state": "away", "retries": 4, "last_error": "paper book is locked"},
+    }  # fmt: skip
+    StatusFile(folders.status_file("paper"), "paper").write(fields)
+
+    document = gather(settings)
+    assert document["paper"]["runs"] == {"running": 2, "stopped": 0, "failed": 1}
+    assert ("paper", os.getpid(), "running") in [
+        (one["name"], one["pid"], one["state"]) for one in document["processes"]
+    ]
+    line = next(line for line in describe(document).splitlines() if line.startswith("paper "))
+    assert line.split("  ")[-4:] == ["2 running, 1 failed", "3 rows (8 ms) behind", "4 retries", "paper book is locked"]
+    screen = drawn(LiveView(settings, ["kraken"], Console(file=io.StringIO())))
+    assert "paper 2 running, 1 failed" in screen
+    assert "paper book is locked" in screen
+    lines = []
+    PlainView(settings, lines.append).show()
+    assert any(line.endswith("Redis down; paper 2 running, 1 failed") for line in lines)
+
+    StatusFile(folders.status_file("paper"), "paper").write({"state": "idle", "runs": {}})
+    assert "no runs" in describe(gather(settings))
+
+
 def test_where_the_flows_are_watched_is_said_once_they_are(folders):
     """On the screen, in the plain lines and in `pq status`; with the reason if it is not the port that was set."""
     running(folders)
