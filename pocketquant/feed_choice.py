@@ -1,10 +1,13 @@
 """Which feed carries a symbol."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from market.errors import DeskError
 from market.symbols import Symbol
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
 
 EXCHANGES: Final = {"SIM": "sim", "KRAKEN": "kraken", "COINBASE": "coinbase", "BINANCE": "binance", "OKX": "okx"}
 """The feed that serves an exchange by itself; TradingView serves these and all others, where it is switched on."""
@@ -41,3 +44,14 @@ def feed_for(symbol: Symbol, running: Sequence[str] = (), asked: str | None = No
     carries = " or ".join(dict.fromkeys([own or "tradingview", *([] if own == "sim" else ["tradingview"])]))
     msg = f"{symbol} is not carried by feed {' '.join(running)}, which runs: {carries} does (`pq up --feed ...`)"
     raise DeskError(msg)
+
+
+def running_feeds(settings: "Settings") -> list[str]:
+    """Feeds of the desk that runs now; none where none does."""
+    from infra.status import read_status
+    from pocketquant.hold import running_pid
+
+    if running_pid(settings.folders) is None:
+        return []
+    status = read_status(settings.folders.status_file("supervisor")) or {}
+    return [str(feed) for feed in status.get("feeds", [])]

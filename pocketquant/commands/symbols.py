@@ -7,6 +7,7 @@ import click
 
 from market.symbols import Symbol
 from pocketquant import options
+from pocketquant.feed_choice import running_feeds
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -31,7 +32,7 @@ def subscribe(symbols: tuple[Symbol, ...], *, feed: str | None, makes_bars: bool
 
     settings = options.settings(**desk)
     # All are checked before the first is written, so that a typo in the last changes nothing.
-    running = _running_feeds(settings)
+    running = running_feeds(settings)
     chosen = {}
     for symbol in symbols:
         options.check_exchange(symbol)
@@ -101,19 +102,8 @@ def _check_spelling(symbol: Symbol, feed: str) -> None:
         raise click.UsageError(str(error)) from error
 
 
-def _running_feeds(settings: "Settings") -> list[str]:
-    """Feeds of the desk that runs now; none where none does."""
-    from infra.status import read_status
-    from pocketquant.hold import running_pid
-
-    if running_pid(settings.folders) is None:
-        return []
-    status = read_status(settings.folders.status_file("supervisor")) or {}
-    return [str(feed) for feed in status.get("feeds", [])]
-
-
 def _when(settings: "Settings", feed: str) -> str:
-    running = _running_feeds(settings)
+    running = running_feeds(settings)
     if not running:
         return ", from the next `pq up` on"
     return "" if feed in running else f", once the desk runs it: it runs {' '.join(running)} now"

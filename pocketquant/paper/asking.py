@@ -10,6 +10,7 @@ from infra.settings import Settings
 from market.errors import DeskError
 from market.intervals import MINUTE_NS, Interval
 from market.symbols import Symbol
+from pocketquant.feed_choice import running_feeds
 
 if TYPE_CHECKING:
     from backtest.plan import Plan
@@ -89,7 +90,7 @@ def asked(
     # Plain: whether it can be compiled is found out where it runs.
     Decisions(found, chosen, names, interval, settings.folders.loops, compiled=False)
     open_account(names, conditions, cash, currency, room=1)
-    followed(settings, symbols)
+    feeds = followed(settings, symbols)
     prices = {symbol: last_price(settings, symbol) for symbol in symbols}
     conditions = with_lots(conditions, prices, lot)
     for symbol, price in prices.items():
@@ -97,7 +98,13 @@ def asked(
     plan = plan.model_copy(update={"conditions": conditions})
     needs = found.needs(chosen)
     wanted = [(symbol, each) for symbol in symbols for each in (interval, *(needs.intervals or ()))]
-    notes = [note for symbol, each in wanted for note in _warm_up(settings, symbol, each, needs.warm_up, now_ns)]
+    runs = set(running_feeds(settings))
+    notes = [
+        f"{symbol} is followed on feed {' and '.join(sorted(names))}, which the desk does not run now: no tick comes"
+        for symbol, names in feeds.items()
+        if runs and not names & runs
+    ]
+    notes += [note for symbol, each in wanted for note in _warm_up(settings, symbol, each, needs.warm_up, now_ns)]
     return Asked(run_id(plan, found.source, now_ns), plan, found, tuple(notes))
 
 
@@ -116,24 +123,26 @@ def same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return told(one) == told(other)
 
 
-def followed(settings: Settings, symbols: Sequence[Symbol]) -> None:
-    """Refuse what no feed is asked for: no tick of it would ever come.
+def followed(settings: Settings, symbols: Sequence[Symbol]) -> dict[Symbol, set[str]]:
+    """The feeds on which symbols are followed; without any no tick of it would ever come, and it is refused.
 
     Raises:
         DeskError: It says how to follow them.
     """
-    held: set[Symbol] = set()
+    held: dict[Symbol, set[str]] = {}
     if settings.folders.desk.is_file():
         from sinks.ledger import Ledger
 
         with Ledger(settings.folders.desk) as ledger:
-            held = {one.symbol for one in ledger.subscriptions()}
+            for one in ledger.subscriptions():
+                held.setdefault(one.symbol, set()).add(one.feed)
     missing = [symbol for symbol in symbols if symbol not in held]
     if missing:
         words = " ".join(map(str, missing))
         verb = "is" if len(missing) == 1 else "are"
         msg = f"{words} {verb} not followed, so no tick would come: `pq subscribe {words}` first"
         raise DeskError(msg)
+    return {symbol: held[symbol] for symbol in symbols}
 
 
 def last_price(settings: Settings, symbol: Symbol) -> float:
