@@ -58,11 +58,11 @@ def output(run: Run, *, page: bool = True) -> Output:
     """
     out, symbols = run.outcome, run.shown.symbols
     files: dict[str, bytes] = {
-        "trades.csv": _csv(trades_frame(out.trades, symbols)),
-        "orders.csv": _csv(orders_frame(out.orders, symbols)),
-        "fills.csv": _csv(fills_frame(out.fills, symbols)),
-        "equity.parquet": _parquet(equity_frame(out.curve, run.plan.cash)),
-        "metrics.json": _json(metrics_document(run)),
+        "trades.csv": as_csv(trades_frame(out.trades, symbols)),
+        "orders.csv": as_csv(orders_frame(out.orders, symbols)),
+        "fills.csv": as_csv(fills_frame(out.fills, symbols)),
+        "equity.parquet": as_parquet(equity_frame(out.curve, run.plan.cash)),
+        "metrics.json": as_json(metrics_document(run)),
         **({"report.html": html(run.report).encode()} if page else {}),
         "report.md": markdown(run.report).encode(),
     }
@@ -90,7 +90,7 @@ def output(run: Run, *, page: bool = True) -> Output:
         **inputs,
         "outputs": {file: sha256(content).hexdigest() for file, content in files.items()},
     }
-    files[MANIFEST] = _json(manifest)
+    files[MANIFEST] = as_json(manifest)
     return Output(name, files, manifest)
 
 
@@ -225,12 +225,13 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: plain(value) for name, value in values.items()}
 
 
-def _json(document: Mapping[str, Any]) -> bytes:
+def as_json(document: Mapping[str, Any]) -> bytes:
+    """A file for programs."""
     return (json.dumps(document, indent=2, allow_nan=False) + "\n").encode()
 
 
-def _csv(frame: "pl.DataFrame") -> bytes:
-    """Times as ISO 8601, floats so that reading them back gives the same, nothing for null."""
+def as_csv(frame: "pl.DataFrame") -> bytes:
+    """A file for everybody: times as ISO 8601, floats so that reading them back gives the same, nothing for null."""
     import polars as pl
 
     times = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)]
@@ -243,7 +244,8 @@ def _csv(frame: "pl.DataFrame") -> bytes:
     return frame.with_columns(texts).write_csv().encode()
 
 
-def _parquet(frame: "pl.DataFrame") -> bytes:
+def as_parquet(frame: "pl.DataFrame") -> bytes:
+    """A file for notebooks."""
     content = io.BytesIO()
     frame.write_parquet(content, compression="zstd")
     return content.getvalue()

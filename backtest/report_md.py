@@ -1,9 +1,10 @@
 """A run's report as Markdown: for a terminal, a mail, a commit."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
+from backtest.markdown import line_of, pairs, table
 from backtest.report import (
     DRAWN_COLUMNS,
     OF_TRADES,
@@ -23,19 +24,19 @@ _SHOWN = 5
 
 def markdown(report: Report) -> str:
     """The report's text; ends with a line break."""
-    parts = [f"# {_plain(report.title)}", _plain(report.subtitle)]
+    parts = [f"# {line_of(report.title)}", line_of(report.subtitle)]
     if report.notes:
-        parts += ["## Before trusting it", "\n".join(f"- {_plain(note)}" for note in report.notes)]
+        parts += ["## Before trusting it", "\n".join(f"- {line_of(note)}" for note in report.notes)]
     parts += ["## Figures", _figures(report)]
     if lines := luck_lines(report):
         parts += ["## Is it luck?", *lines]
-        parts += [] if report.drawn is None else [_table(DRAWN_COLUMNS, drawn_rows(report.drawn))]
+        parts += [] if report.drawn is None else [table(DRAWN_COLUMNS, drawn_rows(report.drawn))]
     parts += ["## Months", _months(report)]
     parts += ["## Trades", *_trades(report)]
     if report.hits:
         parts += [
             "## Hit rate by bucket",
-            _table(
+            table(
                 ("by", "bucket", "trades", "hit rate", "mean return", f"P&L, {report.currency}"),
                 (
                     (
@@ -49,7 +50,7 @@ def markdown(report: Report) -> str:
     if report.metrics.slippage:
         parts += [
             "## Slippage by bucket",
-            _table(
+            table(
                 ("by", "bucket", "fills", f"cost, {report.currency}", "bps"),
                 (
                     (
@@ -62,7 +63,7 @@ def markdown(report: Report) -> str:
         ]  # fmt: skip
     if report.calibrated.buckets:
         parts += ["## Expected-value calibration", *_calibration(report)]
-    parts += ["## Assumptions", _pairs(report.assumptions), "## Run", _pairs(report.facts)]
+    parts += ["## Assumptions", pairs(report.assumptions), "## Run", pairs(report.facts)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -73,7 +74,7 @@ def _figures(report: Report) -> str:
         for name, label, form in figures:
             theirs = "" if name in OF_TRADES else worded(getattr(report.benchmark, name), form, report.currency)
             rows.append((label, worded(getattr(report.metrics, name), form, report.currency), theirs))
-    return _table(("", "strategy", "buy and hold"), rows)
+    return table(("", "strategy", "buy and hold"), rows)
 
 
 def _months(report: Report) -> str:
@@ -82,7 +83,7 @@ def _months(report: Report) -> str:
     def cell(value: float | None) -> str:
         return "" if value is None else f"{value * 100:.1f}"
 
-    return _table(
+    return table(
         ("%", *names, "year", "buy and hold"),
         ((row.year, *map(cell, row.months), cell(row.total), cell(row.benchmark)) for row in years(report)),
     )
@@ -116,7 +117,7 @@ def _trade_table(report: Report, places: Sequence[int]) -> str:
                 worded(float(trade["gain"]), "fraction"), str(Reason(trade["exit_reason"])),
             )
         )  # fmt: skip
-    return _table(
+    return table(
         ("symbol", "side", "size", "entry", "at", "exit", "at", f"P&L, {report.currency}", "return", "exit by"), rows
     )
 
@@ -125,7 +126,7 @@ def _calibration(report: Report) -> list[str]:
     found = report.calibrated
     return [
         "What trades returned beside what those before them promised, in five groups by rising promise:",
-        _table(
+        table(
             ("trades", "expected", "realised", "standard error"),
             (
                 (
@@ -137,18 +138,3 @@ def _calibration(report: Report) -> list[str]:
         ),
         f"Slope {worded(found.slope, 'number')} (1 is calibrated), bias {worded(found.bias, 'fraction')} a trade.",
     ]  # fmt: skip
-
-
-def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
-    return _table(("what", "value"), pairs)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in the form that GitHub and most others read."""
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(_plain(cell) for cell in line) + " |" for line in lines)
-
-
-def _plain(text: str) -> str:
-    """The text in one line, with nothing that ends a cell or begins markup of its own."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
