@@ -33,7 +33,7 @@ COLUMNS: Final[dict[What, dict[str, Kind]]] = {
     },
     "signals": {
         "time": "time", "symbol": "text", "interval": "text", "exposure": "float", "requests": "int",
-        "headroom": "float", "late_ms": "float", "bars": "text", "row": "int", "log_row": "int",
+        "headroom": "text", "late_ms": "float", "bars": "text", "row": "int", "log_row": "int",
     },
     "equity": {"time": "time", "equity": "float", "cash": "float", "exposure": "float", "drawdown": "float"},
 }  # fmt: skip

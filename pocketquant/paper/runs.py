@@ -37,15 +37,21 @@ RUNS: Final[dict[str, Kind]] = {
     "trades": "int",
     "why": "text",
     "cash": "float",
+    "cash_now": "float",
     "realised": "float",
     "unrealised": "float",
+    "fees": "float",
     "exposure": "float",
+    "orders": "int",
+    "fills": "int",
+    "last_bar": "time",
     "marked_at": "time",
     "asked_at": "time",
     "started_at": "time",
     "ended_at": "time",
     "warm_up": "int",
     "mode": "text",
+    "why_plain": "text",
     "ours": "bool",
     "source_hash": "text",
     "asked": "text",
@@ -205,7 +211,8 @@ def describe(row: "Row", now_ns: int) -> str:
     if row.get("equity") is not None:
         money = row["currency"]
         marked = f", as of {format_time(row['marked_at'])}" if row.get("marked_at") else ""
-        pnl = f"realised {row['realised'] or 0.0:+,.2f}, unrealised {row['unrealised'] or 0.0:+,.2f}"
+        pnl = f"realised {row['realised'] or 0.0:+,.2f}, unrealised {row['unrealised'] or 0.0:+,.2f}, "
+        pnl += f"fees {row.get('fees') or 0.0:,.2f}"
         risk = f"drawdown {row['drawdown'] or 0.0:.2%}, exposure {row['exposure'] or 0.0:.2f} x equity"
         lines += [
             f"{'equity':<10} {row['equity']:,.2f} {money} ({gain(row) or 0.0:+.2%} of {row['cash']:,.2f}){marked}",
@@ -217,8 +224,11 @@ def describe(row: "Row", now_ns: int) -> str:
             f"{held['price']:.10g}: {held['unrealised']:+,.2f}"
         )
     if row.get("mode"):
-        lines.append(f"{'orders':<10} {row['working'] or 0} working; {row['trades'] or 0} trades made")
-        lines.append(f"{'decisions':<10} {row['mode']}, after {row['warm_up'] or 0} bars of warm-up")
+        counts = ", ".join(f"{row.get(name) or 0} {name}" for name in ("orders", "fills", "trades"))
+        lines.append(f"{'made':<10} {counts}; {row['working'] or 0} of the orders work")
+        mode = "compiled" if row["mode"] == "compiled" else f"plain Python: {row['why_plain']}"
+        last = f", last on the bar that ended {format_time(row['last_bar'])}" if row.get("last_bar") else ""
+        lines.append(f"{'decides':<10} {mode}, after {row['warm_up'] or 0} bars of warm-up{last}")
     lines += [f"{'assumed':<10} {name}: {text}" for name, text in _conditions(row)]
     return "\n".join(lines)
 

@@ -99,7 +99,8 @@ def taken_up(book):
 def made(run, taken_up, book):
     """A run with two trades, a fill, an order that works, a decision, and four marks of its equity on two days."""
     taken_up(
-        equity=10_010.0, realised=6.0, unrealised=4.0, exposure=0.5, drawdown=0.001, trades=2, working=1,
+        equity=10_010.0, realised=6.0, unrealised=4.0, exposure=0.5, drawdown=0.001, fees=2.0, trades=2, working=1,
+        orders=3, fills=2,
         marked_at=NOON + DAY_NS + MINUTE_NS,
         positions=[
             {"symbol": "SIM:BTCUSD", "units": 0.5, "entry_price": 2.0, "price": 10.0, "value": 5.0, "unrealised": 4.0}
@@ -255,11 +256,12 @@ def test_status_shows_one_run_whole(paper, made):
 
     assert f"{made}  sma-cross fast=10 slow=30 shorts=true on SIM:BTCUSD 1m" in text
     assert "equity     10,010.00 USD (+0.10% of 10,000.00), as of 2026-01-03T12:01:00Z" in text
-    assert "realised +6.00, unrealised +4.00, drawdown 0.10%, exposure 0.50 x equity" in text
+    assert "realised +6.00, unrealised +4.00, fees 2.00, drawdown 0.10%, exposure 0.50 x equity" in text
     assert "SIM:BTCUSD +0.5 at 2, now 10: +4.00" in text
     assert (
         "limits: no leverage; no orders on forming or partial bars; none on bars known more than 60000 ms late" in text
     )
+    assert "3 orders, 2 fills, 2 trades; 1 of the orders work" in text
     assert row["return"] == 10_010 / 10_000 - 1
     assert row["positions"][0]["units"] == 0.5
     assert row["conditions"]["limits"]["leverage"] == 1.0
