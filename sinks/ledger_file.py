@@ -56,6 +56,8 @@ class LedgerFile:
 
     SCHEMA: ClassVar[str] = _DESK
     """What a new file is made with."""
+    WHAT: ClassVar[str] = "ledger"
+    """What the file is, for errors."""
 
     def __init__(self, path: Path) -> None:
         """Open the ledger, making it if it is not there. One that may not be written can still be read.
@@ -71,7 +73,7 @@ class LedgerFile:
         except sqlite3.Error as error:
             raise self._trouble(error) from error
         except OSError as error:
-            msg = f"ledger {path} cannot be made: {error.strerror}; choose another --data-dir"
+            msg = f"{self.WHAT} {path} cannot be made: {error.strerror}; choose another --data-dir"
             raise DeskError(msg) from error
         self._data_version = self._version()
 
@@ -147,7 +149,7 @@ class LedgerFile:
         if version != VERSION:
             connection.close()
             msg = (
-                f"ledger {self.path} has format version {version}, this program knows {VERSION}; "
+                f"{self.WHAT} {self.path} has format version {version}, this program knows {VERSION}; "
                 "use its own program or move the file away"
             )
             raise DeskError(msg)
@@ -195,7 +197,7 @@ class LedgerFile:
             what = f"another program has held it for over {BUSY_S:.0f} s; end that one"
         else:
             what = f"{error}; it may be of another version"
-        return DeskError(f"ledger {self.path}: {what}")
+        return DeskError(f"{self.WHAT} {self.path}: {what}")
 
 
 def _has_room(folder: Path) -> bool:

@@ -16,6 +16,9 @@ from sinks.sqlite_file import Checkpointer
 
 _TYPES: Final = {"text": "TEXT", "int": "INTEGER", "float": "REAL", "bool": "INTEGER", "json": "TEXT", "bytes": "BLOB"}
 
+_WAL_LIMIT_BYTES: Final = 16 << 20
+"""The write-ahead log is cut back to this when it begins anew."""
+
 _BESIDE: Final = """
 CREATE TABLE IF NOT EXISTS controls(
   number INTEGER PRIMARY KEY AUTOINCREMENT, asked_at INTEGER NOT NULL, run TEXT NOT NULL, action TEXT NOT NULL,
@@ -40,6 +43,7 @@ def _table(kind: str, columns: Sequence[Column]) -> str:
 class SqlitePaper(LedgerFile):
     """A `PaperBook` in a file. A column that was added since the file was made is added to it."""
 
+    WHAT: ClassVar[str] = "paper book"
     SCHEMA: ClassVar[str] = _BESIDE + "".join(_table(kind, columns) for kind, columns in KINDS.items())
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -107,6 +111,7 @@ class SqlitePaper(LedgerFile):
             # From here on this process writes all the time, and checkpoints beside its commits rather than in them.
             self._checkpointer = Checkpointer(self.path, BUSY_S)
             self.read("PRAGMA wal_autocheckpoint = 0")
+            self.read(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
         self._checkpointer.catch_up()
         with self.transaction() as db:
             position = batch.position
