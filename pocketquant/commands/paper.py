@@ -231,7 +231,7 @@ def status(
             ids = None if name is None else {row["run"] for row in held}
             keep_showing(lambda: _records(book, ids), picked, key=1, ignored={"marked_at"})
     if not runs.paper_up(settings, time.time_ns()):
-        note("paper trading is not running now: runs go on where they were with the next `pq up`")
+        note("paper trading does not run now: runs go on where they were once it does, see `pq status`")
     _show(held, name, picked, output)
 
 

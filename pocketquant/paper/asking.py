@@ -91,19 +91,20 @@ def asked(
     Decisions(found, chosen, names, interval, settings.folders.loops, compiled=False)
     open_account(names, conditions, cash, currency, room=1)
     feeds = followed(settings, symbols)
-    prices = {symbol: last_price(settings, symbol) for symbol in symbols}
+    runs = set(running_feeds(settings))
+    unserved = {
+        symbol: f"{symbol} is followed on feed {' and '.join(sorted(names))}, which the desk does not run now"
+        for symbol, names in feeds.items()
+        if runs and not names & runs
+    }
+    prices = {symbol: last_price(settings, symbol, unserved.get(symbol, "")) for symbol in symbols}
     conditions = with_lots(conditions, prices, lot)
     for symbol, price in prices.items():
         _check_cash(symbol, price, conditions, cash, currency)
     plan = plan.model_copy(update={"conditions": conditions})
     needs = found.needs(chosen)
     wanted = [(symbol, each) for symbol in symbols for each in (interval, *(needs.intervals or ()))]
-    runs = set(running_feeds(settings))
-    notes = [
-        f"{symbol} is followed on feed {' and '.join(sorted(names))}, which the desk does not run now: no tick comes"
-        for symbol, names in feeds.items()
-        if runs and not names & runs
-    ]
+    notes = [f"{sentence}: no tick of it comes" for sentence in unserved.values()]
     notes += [note for symbol, each in wanted for note in _warm_up(settings, symbol, each, needs.warm_up, now_ns)]
     return Asked(run_id(plan, found.source, now_ns), plan, found, tuple(notes))
 
@@ -145,8 +146,13 @@ def followed(settings: Settings, symbols: Sequence[Symbol]) -> dict[Symbol, set[
     return {symbol: held[symbol] for symbol in symbols}
 
 
-def last_price(settings: Settings, symbol: Symbol) -> float:
+def last_price(settings: Settings, symbol: Symbol, unserved: str = "") -> float:
     """The newest price that the desk knows of a symbol, in its bars or else in its ticks.
+
+    Args:
+        settings: Of the desk.
+        symbol: Whose.
+        unserved: Why no tick of it comes now, as half a sentence; empty if one may.
 
     Raises:
         DeskError: There is none; or it is not above 0, and no account can hold that.
@@ -159,7 +165,8 @@ def last_price(settings: Settings, symbol: Symbol) -> float:
         ticks = newest_ticks(settings, symbol, None, None, 1, [])
         price = ticks[-1][5] if ticks else None
     if price is None:
-        msg = f"no price of {symbol} is known yet: start it once `pq quotes {symbol}` shows one"
+        why = f", and {unserved}" if unserved else ""
+        msg = f"no price of {symbol} is known yet{why}: start it once `pq quotes {symbol}` shows one"
         raise DeskError(msg)
     if not price > 0:
         msg = f"{symbol} is at {price!r}: only what has a price above 0 can be traded on paper"

@@ -265,7 +265,7 @@ def test_status_shows_one_run_whole(paper, made):
     assert row["return"] == 10_010 / 10_000 - 1
     assert row["positions"][0]["units"] == 0.5
     assert row["conditions"]["limits"]["leverage"] == 1.0
-    assert "paper trading is not running now" in paper("status").err
+    assert "paper trading does not run now" in paper("status").err
 
 
 def test_trades_have_the_columns_of_a_backtest(paper, made):
