@@ -9,6 +9,7 @@ from backtest import output as files
 from backtest.plan import Plan
 from backtest.reading import Check, Series, from_file, from_store
 from backtest.running import Run, Tell, run
+from backtest.tick_running import Journaled, run_over_ticks
 from market.actions import Action
 from market.errors import DeskError
 from market.intervals import Interval
@@ -110,6 +111,7 @@ def run_on(
     *,
     address: str | None = None,
     zone: tzinfo = UTC,
+    journaled: Journaled | None = None,
     kind: str = "backtest",
     tell: Tell = lambda _step, _share: None,
 ) -> Done:
@@ -124,13 +126,19 @@ def run_on(
         now_ns: When this is.
         address: Of the files: a folder, or `s3://bucket/prefix`; None is a folder of its own among the desk's runs.
         zone: Of the file's stamps where they name none.
+        journaled: The ticks, for a plan that is filled by them.
         kind: In the book.
         tell: Told how far it is.
 
     Raises:
         DeskError: Something is wrong; says what. Nothing was written.
     """
-    done = run(plan, strategy, reader(desk, plan, check, zone), folders.loops, actions=_actions(folders), tell=tell)
+    actions = _actions(folders)
+    if plan.filled_by == "ticks":
+        assert journaled is not None, "who asks for ticks brings them"
+        done = run_over_ticks(plan, strategy, desk.store, journaled, folders.loops, actions=actions, tell=tell)
+    else:
+        done = run(plan, strategy, reader(desk, plan, check, zone), folders.loops, actions=actions, tell=tell)
     made = files.output(done)
     place = desk.place(address, folders.runs / f"{plan.strategy}-{made.run}")
     files.write(place, made)

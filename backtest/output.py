@@ -81,6 +81,7 @@ def output(run: Run, *, page: bool = True) -> Output:
             }
             for one in run.series
         ],
+        **({} if run.ticks is None else {"ticks": run.ticks._asdict()}),
         "versions": versions(),
     }
     name = sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
@@ -164,6 +165,12 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
             )
         elif was["revisions_sha256"] != has["revisions_sha256"]:
             said.append(f"bars of {name} have other revisions and the same values")
+    was, has = before.get("ticks"), now.get("ticks")
+    if was != has and was is not None and has is not None:
+        said.append(
+            f"ticks: there were {was['number']} in rows {was['first_row']} to {was['last_row']} of the journal, and "
+            f"are {has['number']} in rows {has['first_row']} to {has['last_row']}"
+        )
     for name in sorted({*before["versions"], *now["versions"]}):
         was, has = before["versions"].get(name, "none"), now["versions"].get(name, "none")
         if was != has:

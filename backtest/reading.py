@@ -76,6 +76,11 @@ def from_store(
         words: What it is called in the report.
     """
     frame = store.read(symbol, interval, start, end, states=OVER, newest_first=False)
+    return Series(symbol, interval, bars_of(frame, interval), words)
+
+
+def bars_of(frame: "pl.DataFrame", interval: Interval) -> Bars:
+    """A frame of bars that are over, as a store reads it, as `BAR` records."""
     bars = np.zeros(len(frame), BAR)
     for name in ("start", "end", "updated_at"):
         bars[name] = frame[name].dt.epoch("ns").to_numpy()
@@ -85,7 +90,7 @@ def from_store(
     bars["state"] = frame["state"].replace_strict(_STATES).to_numpy() if len(frame) else 0
     bars["interval"] = interval
     bars["seq"] = -1
-    return Series(symbol, interval, bars, words)
+    return bars
 
 
 Check = Callable[[Bars, Interval, Symbol], Checked]

@@ -21,6 +21,7 @@ from backtest.reading import Series
 from backtest.report import Chart, Report, moment, worded
 from backtest.simulating import PLAIN_MOST, Decisions, Outcome, simulate
 from backtest.stream import Stream
+from backtest.ticks import Ticks
 from market.spelling import read_symbol
 from strategies.loader.files import Strategy, from_source
 from trading.records import FILL, TRADE, State
@@ -42,6 +43,8 @@ class Run(NamedTuple):
     metrics: Metrics
     benchmark: Metrics
     report: Report
+    ticks: Ticks | None = None
+    """Those that filled it; None where bars did."""
 
 
 def run(

@@ -4,7 +4,9 @@ Read like the journal itself, so that whoever folds it does not know which is wh
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from market.chunks import Chunk, Position, join
@@ -18,6 +20,21 @@ if TYPE_CHECKING:
     from sinks.parquet_archive import ParquetArchive
 
 _FOLDED = (RowKind.TICKS, RowKind.MARKS)
+
+
+@contextmanager
+def opened(
+    journal: Path, archive: "ParquetArchive | None" = None
+) -> "Iterator[tuple[JournalReader | Past, list[CorruptRow]]]":
+    """All that was journaled, and what of it turns out to be damaged while it is read.
+
+    Args:
+        journal: The journal's folder.
+        archive: Of the rows before; None where there is none.
+    """
+    damage: list[CorruptRow] = []
+    with JournalReader(journal, damage.append, doubts=True) as reader:
+        yield (reader if archive is None else Past(reader, archive, damage)), damage
 
 
 class Past:

@@ -1,7 +1,8 @@
 """Backtests of the terminal: a plan from the options, and the desk that it is run on."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from backtest.plan import Plan
     from backtest.reading import Checked
     from backtest.stream import Bars
+    from backtest.tick_running import Journaled
     from strategies.loader.files import Strategy
     from trading.opening import Conditions
 
@@ -114,10 +116,27 @@ def run_planned(
 
     keep_in(settings.folders.cache)
     settings.folders.create()
-    with HistoryDesk(settings) as desk:
+    with HistoryDesk(settings) as desk, ExitStack() as open_too:
+        journaled = open_too.enter_context(journaled_on(settings)) if plan.filled_by == "ticks" else None
         return run_on(
-            desk, settings.folders, plan, strategy, check, desk.now_ns(), address=output, zone=zone, tell=tell
-        )
+            desk, settings.folders, plan, strategy, check, desk.now_ns(), address=output, zone=zone,
+            journaled=journaled, tell=tell,
+        )  # fmt: skip
+
+
+@contextmanager
+def journaled_on(settings: Settings) -> "Iterator[Journaled]":
+    """What was journaled on the desk, the archive included.
+
+    Raises:
+        DeskError: The archive's manifests cannot be read.
+    """
+    from backtest.tick_running import Journaled
+    from dataflows.past import opened
+    from pocketquant.archived import archive_of
+
+    with opened(settings.folders.journal, archive_of(settings)) as (rows, damage):
+        yield Journaled(rows, damage, round(settings.grace_s * 1_000_000_000))
 
 
 def check(rows: "Bars", interval: Interval, symbol: Symbol) -> "Checked":

@@ -39,6 +39,8 @@ class Plan(BaseModel):
     0.001 of the currency or less."""
     conditions: Conditions = Conditions()
     where: Literal["store", "archive", "file"] = "store"
+    filled_by: Literal["bars", "ticks"] = "bars"
+    """What fills orders: the bars themselves, or the journal's ticks between them."""
     file: str | None = None
     """Path of the file of bars."""
     zone: str = "UTC"
