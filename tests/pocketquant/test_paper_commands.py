@@ -345,7 +345,7 @@ def test_a_summary_of_several_runs_has_their_sum(paper, made, taken_up):
     rows = paper("summary", "--json").json()
 
     assert [row["strategy"] for row in rows] == ["sma-cross", "rsi", "2 runs"]
-    assert (rows[-1]["run"], rows[-1]["equity"], rows[-1]["pnl"]) == ("all", 10_510.0, 6.0)
+    assert (rows[-1]["run"], rows[-1]["equity"], rows[-1]["pnl"], rows[-1]["change"]) == ("all", 10_510.0, 6.0, 10.0)
 
 
 def test_python_reads_what_the_commands_show(paper, made, desk):
