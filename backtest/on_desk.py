@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, tzinfo
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from backtest import output as files
 from backtest.plan import Plan
@@ -19,6 +19,9 @@ from sinks.places import Place
 from sinks.run_book import Noted, RunBook
 from strategies.loader.files import Strategy, find
 from strategies.loader.parameters import as_text
+
+NIGHTLY: Final = "nightly"
+"""The kind of run that the desk makes by itself, and forgets again."""
 
 
 class Folders(Protocol):
@@ -113,6 +116,7 @@ def run_on(
     zone: tzinfo = UTC,
     journaled: Journaled | None = None,
     kind: str = "backtest",
+    page: bool = True,
     tell: Tell = lambda _step, _share: None,
 ) -> Done:
     """Run a plan, write its files, and note it in the book of runs.
@@ -128,18 +132,19 @@ def run_on(
         zone: Of the file's stamps where they name none.
         journaled: The ticks, for a plan that is filled by them.
         kind: In the book.
+        page: Whether a page is among the files, which is 5 MB.
         tell: Told how far it is.
 
     Raises:
         DeskError: Something is wrong; says what. Nothing was written.
     """
-    actions = _actions(folders)
+    actions = known_actions(folders)
     if plan.filled_by == "ticks":
         assert journaled is not None, "who asks for ticks brings them"
         done = run_over_ticks(plan, strategy, desk.store, journaled, folders.loops, actions=actions, tell=tell)
     else:
         done = run(plan, strategy, reader(desk, plan, check, zone), folders.loops, actions=actions, tell=tell)
-    made = files.output(done)
+    made = files.output(done, page=page)
     place = desk.place(address, folders.runs / f"{plan.strategy}-{made.run}")
     files.write(place, made)
     note(folders, done, made, place, now_ns, kind)
@@ -171,7 +176,7 @@ def reader(
 
 
 def note(folders: Folders, run: Run, made: files.Output, place: Place, now_ns: int, kind: str = "backtest") -> None:
-    """Write a run into the book of runs."""
+    """Write a run into the book of runs; one of each night never takes the place of one that somebody asked for."""
     noted = Noted(
         run=made.run,
         kind=kind,
@@ -188,10 +193,14 @@ def note(folders: Folders, run: Run, made: files.Output, place: Place, now_ns: i
         manifest=made.manifest,
     )
     with RunBook(folders.history) as book:
+        if kind == NIGHTLY and any(one.kind != NIGHTLY for one in book.find(made.run)):
+            return
         book.note(noted, files.trade_rows(run))
 
 
-def _actions(folders: Folders) -> Callable[[Symbol], Sequence[Action] | None]:
+def known_actions(folders: Folders) -> Callable[[Symbol], Sequence[Action] | None]:
+    """The splits and dividends of the desk's book."""
+
     def ask(symbol: Symbol) -> Sequence[Action] | None:
         if not folders.history.is_file():
             return None

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flows.archive import archive
 from flows.backfill import backfill
+from flows.backtest import backtest
 from flows.backup import backup, restore_drill
 from flows.corporate_actions import corporate_actions
 from flows.cross_check import cross_check
 from flows.gap_bell import GAP_EVENT
 from flows.heal import WAIT_S, heal
+from flows.nightly_backtests import nightly_backtests
 from flows.reconcile import reconcile
 from flows.session_report import session_report
+from flows.strategy_forms import Shown, offer
 from flows.sync import sync_all, sync_background, sync_bulk, sync_daily, sync_symbol
 from flows.watch import watch
 from market.symbols import Symbol
@@ -43,6 +46,8 @@ class Entry:
     """Whether it keeps the desk whole: such runs never wait behind the long ones that fetch what someone asked for."""
     on_gap: bool = False
     """Whether a gap that ingest notices starts it at once."""
+    offers: bool = False
+    """Whether its form offers the strategies."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     """What the form is filled with besides the flow's own defaults."""
 
@@ -84,18 +89,26 @@ def table(symbols: Sequence[Symbol], today: date) -> list[Entry]:
         Entry(corporate_actions, {"30 5 * * *": {}}, alone=True, catch_up=True),
         Entry(cross_check, {"30 6 * * *": {}}, alone=True),
         Entry(watch, {"*/10 * * * *": {}}, alone=True, keeps=True),
+        Entry(backtest, offers=True, parameters={**some, "strategy": "sma-cross"}),
+        # By the calendar of New York's exchange: see flows.nightly_plan.
+        Entry(nightly_backtests, alone=True, catch_up=True, offers=True),
     ]
 
 
-async def deployment(entry: Entry, tags: tuple[str, ...] = ()) -> "RunnerDeployment":
-    """What Prefect is told of a flow: it has one deployment, of its own name, which is what the UI lists."""
+async def deployment(entry: Entry, strategies: Sequence[Shown] = ()) -> "RunnerDeployment":
+    """What Prefect is told of a flow: it has one deployment, of its own name, which is what the UI lists.
+
+    Args:
+        entry: The flow.
+        strategies: What a form that asks for one offers; any text where there is none.
+    """
     from prefect.client.schemas.objects import ConcurrencyLimitConfig, ConcurrencyLimitStrategy
     from prefect.events import DeploymentEventTrigger, Posture
     from prefect.schedules import Cron
     from prefect.types.entrypoint import EntrypointType
 
     bell = DeploymentEventTrigger(expect={GAP_EVENT}, posture=Posture.Reactive, parameters={"wait_s": WAIT_S})
-    return await entry.flow.ato_deployment(
+    made = await entry.flow.ato_deployment(
         name=entry.flow.name,
         schedules=[Cron(cron, timezone="UTC", parameters=dict(given)) for cron, given in entry.crons.items()],
         concurrency_limit=ConcurrencyLimitConfig(limit=1, collision_strategy=ConcurrencyLimitStrategy.ENQUEUE)
@@ -103,7 +116,10 @@ async def deployment(entry: Entry, tags: tuple[str, ...] = ()) -> "RunnerDeploym
         else None,
         parameters=dict(entry.parameters),
         triggers=[bell] if entry.on_gap else [],
-        tags=["pocketquant", *tags],
+        tags=["pocketquant"],
         # By its module, wherever the project is installed; a path would be read against the working folder.
         entrypoint_type=EntrypointType.MODULE_PATH,
     )
+    if entry.offers and strategies:
+        offer(made, strategies)
+    return made

@@ -9,6 +9,8 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from flows import calendar_runs
+
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
     from prefect.client.schemas.objects import State
@@ -76,6 +78,8 @@ async def close_tasks(client: "PrefectClient", now: datetime) -> int:
 async def drop_missed(client: "PrefectClient", catch_up: Collection[str], now: datetime) -> int:
     """Take away planned runs whose time has passed, but for the newest one of each flow that makes up for it.
 
+    Those that were planned by a calendar stay unless their flow makes up for one: each is a moment of its own.
+
     Args:
         client: Of the server.
         catch_up: Names of the flows that do.
@@ -104,7 +108,8 @@ async def drop_missed(client: "PrefectClient", catch_up: Collection[str], now: d
     ):
         for run in runs:
             name = names.get(run.flow_id, "")
-            if not run.auto_scheduled or (name in catch_up and name not in kept):
+            by_itself = run.auto_scheduled or (name in catch_up and calendar_runs.TAG in run.tags)
+            if not by_itself or (name in catch_up and name not in kept):
                 # One that somebody asked for is never dropped.
                 kept.add(name)
                 offset += 1

@@ -179,17 +179,18 @@ def _told(work: Callable[P, R]) -> Callable[P, R]:
 
 
 def desk_flow(
-    name: str, run_name: str | Callable[[dict[str, Any]], str]
+    name: str, run_name: str | Callable[[dict[str, Any]], str], *, at_once: int = AT_ONCE
 ) -> "Callable[[Callable[P, str]], Flow[P, State[Any]]]":
     """A flow of the desk: its body returns one sentence, and whoever is to know is told if it fails.
 
     Args:
         name: As in the table of flows.
         run_name: Of its runs; a function makes it of the run's parameters.
+        at_once: How many tasks of a run go at a time.
     """
 
     def make(work: Callable[P, str]) -> "Flow[P, State[Any]]":
-        runner: Any = ThreadPoolTaskRunner(max_workers=AT_ONCE)
+        runner: Any = ThreadPoolTaskRunner(max_workers=at_once)
         naming = run_name if isinstance(run_name, str) else named(run_name)
         return flow(name=name, flow_run_name=naming, task_runner=runner, on_failure=[tell], on_crashed=[tell])(
             ended(work)

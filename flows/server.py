@@ -59,10 +59,12 @@ def serve(settings: Settings, port: int) -> None:
     from prefect.server.api.server import create_app
 
     from flows.guard import Guard
+    from flows.report_files import ReportFiles
     from flows.second_tries import SecondTries
 
+    prefect = SecondTries(create_app(final=True), random.Random().random)  # noqa: S311  # Jitter is no secret.
     config = uvicorn.Config(
-        Guard(SecondTries(create_app(final=True), random.Random().random)),  # noqa: S311  # Jitter is no secret.
+        Guard(ReportFiles(prefect, settings.folders.runs)),
         host=environ.HOST,
         port=port,
         log_level="warning",

@@ -15,10 +15,11 @@ import psutil  # type: ignore[import-untyped]
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.runner import Runner
 
-from flows import environ, leftovers
+from flows import environ, leftovers, nightly_plan, strategy_forms
+from flows.calendar_runs import plan
 from flows.deployments import Entry, deployment, table
 from flows.gap_bell import GapBell
-from flows.session_plan import EVERY_S, LOOK_S, closes_of, plan
+from flows.session_plan import EVERY_S, LOOK_S, reports_of
 from history.desk import HistoryDesk
 from history.registry import registered
 from infra.logs import logger
@@ -56,6 +57,7 @@ class Serving:
         self._stopping = asyncio.Event()
         self._running: list[str] = []
         """Names of the runs that run, for `pq status`."""
+        self._strategies = strategy_forms.names(settings.strategies)
 
     def stop(self) -> None:
         """End `run` soon."""
@@ -101,7 +103,8 @@ class Serving:
         fetching = Runner(name="desk", limit=self._settings.flows.at_once, pause_on_shutdown=False)
         keeping = Runner(name="keeper", limit=KEEPING, query_seconds=environ.KEEPER_POLL_S, pause_on_shutdown=False)
         known = {
-            await (keeping if entry.keeps else fetching).aadd_deployment(await deployment(entry)) for entry in entries
+            await (keeping if entry.keeps else fetching).aadd_deployment(await deployment(entry, self._strategies))
+            for entry in entries
         }
         gone = await _forget_others(client, known)
         logger().info("flows served", flows=len(known), orphans=orphans, missed=missed, gone=gone, url=self._url)
@@ -120,7 +123,8 @@ class Serving:
             self._report,
             self._ring,
             lambda: self._ask(client),
-            lambda: self._plan_sessions(client),
+            lambda: self._plan_by_calendar(client),
+            self._offer_strategies,
         ]
         return [asyncio.ensure_future(_kept_up(work)) for work in works]
 
@@ -141,18 +145,34 @@ class Serving:
                         logger().warning("Prefect was not told of a gap", reason=repr(error))
                         await asyncio.sleep(REPORT_S)
 
-    async def _plan_sessions(self, client: PrefectClient) -> None:
-        """Plan the session reports of the next days."""
-        deployment = (await client.read_deployment_by_name("session-report/session-report")).id
+    async def _plan_by_calendar(self, client: PrefectClient) -> None:
+        """Plan the nightly backtests and the session reports of the next days."""
+        nightly = (await client.read_deployment_by_name("nightly-backtests/nightly-backtests")).id
+        reports = (await client.read_deployment_by_name("session-report/session-report")).id
         planned, due = set[str](), 0.0
         while True:
             symbols = await asyncio.to_thread(self._registered)
             exchanges = {symbol.exchange for symbol in symbols}
             if exchanges - planned or time.monotonic() >= due:
                 with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                    closes = await asyncio.wrap_future(pool.submit(closes_of, symbols, time.time_ns()))
-                await plan(client, deployment, closes)
+                    nights = await asyncio.wrap_future(pool.submit(nightly_plan.upcoming, time.time_ns()))
+                    await plan(client, nightly, nights)
+                    closes = await asyncio.wrap_future(pool.submit(reports_of, symbols, time.time_ns()))
+                await plan(client, reports, closes)
                 planned, due = exchanges, time.monotonic() + EVERY_S
+            await asyncio.sleep(LOOK_S)
+
+    async def _offer_strategies(self) -> None:
+        """Keep the forms to the strategies that there are, as files come into the user's folder and go."""
+        folder, seen = self._settings.strategies, None
+        while True:
+            now = strategy_forms.stamp(folder)
+            if now != seen:
+                self._strategies = await asyncio.to_thread(strategy_forms.ask, folder)
+                for entry in await asyncio.to_thread(self._table):
+                    if entry.offers:
+                        await (await deployment(entry, self._strategies)).aapply()
+                seen = now
             await asyncio.sleep(LOOK_S)
 
     async def _await_server(self, client: PrefectClient) -> bool:

@@ -1,23 +1,16 @@
-"""When session reports run: after each close, by the calendars; no cron line knows of holidays and half days.
-
-The next closes are planned as runs of their own, visible in the UI as what comes, each once: its key in Prefect's
-database is the close itself. A run that is planned while the desk is off is late when it is on again, and runs then.
-"""
+"""When session reports run: after each close, by the calendars; no cron line knows of holidays and half days."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
-from uuid import UUID
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from flows.calendar_runs import Planned
 from history.session_report import SETTLE_NS
 from market.intervals import MINUTE_NS
 from market.sessions import Calendar, calendar_for
 from market.symbols import Symbol
-
-if TYPE_CHECKING:
-    from prefect.client.orchestration import PrefectClient
 
 AHEAD_NS: Final = 4 * 86_400 * 10**9
 """Over a long weekend something is planned, too."""
@@ -40,6 +33,18 @@ class Close(NamedTuple):
     def run_at(self) -> int:
         """When its report runs, ns."""
         return self.end + SETTLE_NS + AFTER_NS
+
+    @property
+    def planned(self) -> Planned:
+        """The run of its report; its key in Prefect's database is the close itself."""
+        # A day that ends at midnight is not the day that begins then.
+        day = datetime.fromtimestamp((self.end - 1) // 10**9, UTC)
+        return Planned(
+            f"session report {self.exchange} {day:%Y-%m-%d}",
+            f"session-report {self.exchange} {self.end}",
+            self.run_at,
+            {"exchange": self.exchange},
+        )
 
 
 def calendars(symbols: Iterable[Symbol]) -> dict[str, Calendar]:
@@ -78,33 +83,10 @@ def upcoming(by_exchange: Mapping[str, Calendar], now_ns: int, ahead_ns: int = A
     return sorted(found, key=lambda close: (close.end, close.exchange))
 
 
-def closes_of(symbols: Sequence[Symbol], now_ns: int) -> list[Close]:
-    """Closes of the exchanges of some symbols; run in a process of its own, for calendars bring 100 MB with them.
+def reports_of(symbols: Sequence[Symbol], now_ns: int) -> list[Planned]:
+    """Reports on the closes of some symbols' exchanges; run in a process of its own, for calendars bring 100 MB.
 
     Raises:
         DeskError: An exchange has no calendar.
     """
-    return upcoming(calendars(symbols), now_ns)
-
-
-async def plan(client: "PrefectClient", deployment: UUID, closes: Iterable[Close]) -> None:
-    """Plan a run for each close; one that is planned already is left as it is.
-
-    Args:
-        client: Of the server.
-        deployment: Of the flow.
-        closes: What to plan.
-    """
-    from prefect.states import Scheduled
-
-    for close in closes:
-        # A day that ends at midnight is not the day that begins then.
-        day = datetime.fromtimestamp((close.end - 1) // 10**9, UTC)
-        await client.create_flow_run_from_deployment(
-            deployment,
-            parameters={"exchange": close.exchange},
-            state=Scheduled(scheduled_time=datetime.fromtimestamp(close.run_at / 1e9, UTC)),
-            name=f"session report {close.exchange} {day:%Y-%m-%d}",
-            idempotency_key=f"session-report {close.exchange} {close.end}",
-            tags=["pocketquant", "by-calendar"],
-        )
+    return [close.planned for close in upcoming(calendars(symbols), now_ns)]

@@ -114,6 +114,22 @@ class Backup(BaseModel):
     s3_secret_key: SecretStr | None = None
 
 
+class Nightly(BaseModel):
+    """One line of the nightly backtests: a strategy, and what it is run on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    strategy: str
+    symbols: list[str] = []
+    """None at all: every registered one."""
+    interval: str = "1d"
+    parameters: dict[str, bool | int | float | str] = {}
+    """By name; what is left out has the strategy's default."""
+    cash: float = Field(default=10_000.0, ge=1)
+    assumed: dict[str, bool | int | float | str] = {}
+    """What the runs take for granted, as options of `pq backtest` without their dashes: `fees = "kraken"`."""
+
+
 class Flows(BaseModel):
     """Prefect's server and the flows that it schedules."""
 
@@ -124,6 +140,8 @@ class Flows(BaseModel):
     """Of the server and its UI, on 127.0.0.1."""
     at_once: int = Field(default=2, ge=1, le=16)
     """Flow runs that fetch at a time, each a process of about 150 MB; two more may keep the desk whole beside them."""
+    nightly: list[Nightly] = []
+    """Backtests of each night; none is each of our strategies on each registered symbol's daily bars."""
 
 
 class Paper(BaseModel):

@@ -13,7 +13,7 @@ class Noted(NamedTuple):
     run: str
     """Its id, which is made of all that it depends on: the same run again is the same row."""
     kind: str
-    """`backtest`, `sweep`, `walk-forward`."""
+    """`backtest`, `nightly`, `sweep`, `walk-forward`."""
     made_at: int
     """ns; of the last time."""
     strategy: str
@@ -79,6 +79,14 @@ class RunBook(HistoryBook):
             f"SELECT {_COLUMNS} FROM runs WHERE substr(run, 1, ?) = ? ORDER BY made_at DESC", (len(begins), begins)
         )
         return [_noted(row) for row in rows]
+
+    def forget(self, kind: str, under: str) -> int:
+        """Take away the runs of a kind whose files are in a folder, with their trades; how many there were."""
+        which = "kind = ? AND substr(folder, 1, ?) = ?"
+        values = (kind, len(under) + 1, f"{under}/")
+        with self.transaction(durable=True) as connection:
+            connection.execute(f"DELETE FROM trades WHERE run IN (SELECT run FROM runs WHERE {which})", values)
+            return connection.execute(f"DELETE FROM runs WHERE {which}", values).rowcount
 
     def trades(self, run: str) -> list[tuple[Any, ...]]:
         """A run's trades in their order, after its number."""

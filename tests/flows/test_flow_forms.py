@@ -123,6 +123,8 @@ def test_the_table_of_flows_is_the_one_that_was_promised(deployed):
         "corporate-actions": ["30 5 * * *"],
         "cross-check": ["30 6 * * *"],
         "watch": ["*/10 * * * *"],
+        "backtest": [],
+        "nightly-backtests": [],
     }
     assert {one.schedule.timezone for made in deployed.values() for one in made.schedules} == {"UTC"}
 

@@ -57,3 +57,14 @@ def test_runs_come_newest_first_and_are_found_by_how_they_begin(book):
     assert [one.run for one in book.runs(limit=1)] == ["2a00"]
     assert [one.run for one in book.find("1")] == ["1b00", "1a00"]
     assert book.find("%") == []
+
+
+def test_runs_of_one_kind_in_a_folder_are_forgotten_with_their_trades_and_no_others(book):
+    """Each night makes runs of its own; what somebody asked for stays."""
+    book.note(noted("old0", kind="nightly", folder="nights/1/a"), [TRADE])
+    book.note(noted("new0", kind="nightly", folder="nights/12/a"), [TRADE])
+    book.note(noted("mine", folder="nights/1/b"), [TRADE])
+
+    assert book.forget("nightly", "nights/1") == 1
+    assert {one.run for one in book.runs()} == {"new0", "mine"}
+    assert [len(book.trades(run)) for run in ("old0", "new0", "mine")] == [0, 1, 1]
