@@ -1,17 +1,13 @@
 """`pq backtest` and `pq report`."""
 
 import json
-from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from market.errors import DeskError
-from market.intervals import Interval
-from market.symbols import Symbol
-from pocketquant import backtests, options
-from pocketquant.commands.importing import ZoneType
+from pocketquant import backtests, options, run_options
 from pocketquant.output import Format, Kind, Records, note
 from pocketquant.progress import progress
 
@@ -99,25 +95,10 @@ def live_condition_options(command: options.Command) -> options.Command:
     )
 )
 @click.argument("strategy", required=False)
-@click.option("--symbol", "symbols", type=options.SYMBOL, multiple=True, help="What is traded; repeatable.")
-@click.option("--interval", type=options.INTERVAL, help="Length of the bars.")
-@click.option("--start", type=options.TIME, help="Bars that start at this time or later.")
-@click.option("--end", type=options.TIME, help="Bars that start before this time.")
+@run_options.span_options
 @click.option("--today", is_flag=True, help="Trade in the session of today alone; bars before it warm the strategy up.")
 @click.option("--param", "given", multiple=True, metavar="NAME=VALUE", help="A parameter of the strategy; repeatable.")
-@click.option("--cash", type=float, default=10_000.0, show_default=True, help="To begin with.")
-@click.option("--currency", default="USD", show_default=True, help="Of the account, and of prices unless told.")
-@click.option("--quoted", multiple=True, metavar="SYMBOL=CURRENCY", help="Currency of a symbol's prices; repeatable.")
-@click.option(
-    "--rate", "rates", multiple=True, metavar="CURRENCY=SYMBOL", help="Bars of a currency's rate; repeatable."
-)
-@click.option(
-    "--file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Bars of a CSV or Parquet file."
-)
-@click.option(
-    "--tz", "zone", type=ZoneType(), default="UTC", help="Zone of the file's stamps that name none  [default: UTC]"
-)
-@click.option("--archive", is_flag=True, help="Bars of the archive instead of the store.")
+@run_options.account_options
 @click.option(
     "--fills", "filled_by", type=click.Choice(["bars", "ticks"]), default="bars", show_default=True,
     help="What fills orders: the bars, or the ticks that the desk journaled, on bars as they were known then.",
@@ -147,19 +128,8 @@ def live_condition_options(command: options.Command) -> options.Command:
 def backtest(
     strategy: str | None,
     *,
-    symbols: tuple[Symbol, ...],
-    interval: Interval | None,
-    start: int | None,
-    end: int | None,
     today: bool,
     given: tuple[str, ...],
-    cash: float,
-    currency: str,
-    quoted: tuple[str, ...],
-    rates: tuple[str, ...],
-    file: Path | None,
-    zone: tzinfo,
-    archive: bool,
     filled_by: str,
     seed: int,
     draws: int,
@@ -169,7 +139,7 @@ def backtest(
     as_json: bool,
     data_dir: Path | None,
     config: Path | None,
-    **assumed: Any,
+    **run: Any,
 ) -> int:
     """Run STRATEGY on history, and write trades, orders, equity, figures and a report.
 
@@ -177,58 +147,30 @@ def backtest(
     told.
     """
     settings = options.settings(data_dir, config)
+    symbols, interval, zone = run["symbols"], run["interval"], run["zone"]
     if manifest is not None:
-        if strategy is not None or symbols or given or file is not None:
+        if strategy is not None or symbols or given or run["file"] is not None:
             msg = "--from has strategy, symbols, parameters and file in its manifest: give none of them"
             raise click.UsageError(msg)
         return _again(settings, backtests.manifest_path(manifest), output, as_json)
     if strategy is None or not symbols or interval is None:
         msg = "a backtest needs a STRATEGY, --symbol and --interval, or --from a manifest"
         raise click.UsageError(msg)
-    if file is not None and archive:
-        msg = "--file and --archive contradict each other"
-        raise click.UsageError(msg)
-    if filled_by == "ticks" and (archive or file is not None):
-        msg = "--fills ticks takes the desk's own bars and ticks: it goes with neither --file nor --archive"
-        raise click.UsageError(msg)
-    if today and (start is not None or end is not None):
+    if today and (run["start"] is not None or run["end"] is not None):
         msg = "--today goes with neither --start nor --end"
         raise click.UsageError(msg)
-    for symbol in symbols:
-        options.check_exchange(symbol)
-    if len(set(symbols)) < len(symbols):
-        msg = f"--symbol names one twice: {' '.join(map(str, symbols))}"
+    fields = run_options.plan_fields(run)
+    if filled_by == "ticks" and fields["where"] != "store":
+        msg = "--fills ticks takes the desk's own bars and ticks: it goes with neither --file nor --archive"
         raise click.UsageError(msg)
-    if file is not None and len(symbols) > 1:
-        msg = "--file holds the bars of one symbol: name one, or `pq import` the files and run without --file"
-        raise click.UsageError(msg)
-    options.check_span(start, end)
-    lot = assumed.pop("lot")
-    made = backtests.conditions(assumed, currency.upper())
 
     from infra.kept_schedules import keep_in
 
     keep_in(settings.folders.cache)
     from backtest.on_desk import planned
-    from market.spelling import read_symbol
 
-    fields: dict[str, Any] = {
-        "symbols": [str(symbol) for symbol in symbols],
-        "interval": str(interval),
-        "start": start,
-        "end": end,
-        "cash": cash,
-        "currency": currency.upper(),
-        "quoted": {
-            str(read_symbol(name)): value.upper() for name, value in backtests.pairs("--quoted", quoted).items()
-        },
-        "rates": {name.upper(): str(read_symbol(value)) for name, value in backtests.pairs("--rate", rates).items()},
-        "lot": lot,
-        "conditions": made,
+    fields |= {
         "filled_by": filled_by,
-        "where": "file" if file is not None else "archive" if archive else "store",
-        "file": None if file is None else str(file.absolute()),
-        "zone": str(zone),
         "seed": seed,
         "look_ahead_check": not no_look_ahead_check,
         "monte_carlo": draws,
