@@ -12,7 +12,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from infra.logs import logger
 
-Process = Literal["supervisor", "ingest", "bars"]
+Process = Literal["supervisor", "ingest", "bars", "paper"]
 
 _LATENCY_S = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0)
 
@@ -74,19 +74,32 @@ class Metrics:
         self.queue = Gauge(
             "pocketquant_queue_depth", "What waits in a bounded queue.", ["queue"], registry=on("ingest", "bars")
         )
-        self.lag_rows = Gauge("pocketquant_lag_rows", "Journal rows that bars have yet to read.", registry=on("bars"))
+        self.lag_rows = Gauge(
+            "pocketquant_lag_rows", "Journal rows that this process has yet to read.", registry=on("bars", "paper")
+        )
         self.lag = Gauge(
-            "pocketquant_lag_seconds", "Journal's clock minus the clock that bars reached.", registry=on("bars")
+            "pocketquant_lag_seconds",
+            "Journal's clock minus the clock that this process reached.",
+            registry=on("bars", "paper"),
         )
         self.closes = Counter("pocketquant_closes", "Bars closed (revision 1).", ["interval"], registry=on("bars"))
         self.revisions = Counter("pocketquant_revisions", "Bars sent out again.", ["interval"], registry=on("bars"))
         self.store_rows = Counter("pocketquant_store_rows", "Bars written to the store.", registry=on("bars"))
         self.store_write = Histogram(
-            "pocketquant_store_write_seconds", "Time of one batch.", buckets=_LATENCY_S, registry=on("bars")
+            "pocketquant_store_write_seconds", "Time of one batch.", buckets=_LATENCY_S, registry=on("bars", "paper")
         )
         self.store_retries = Counter(
-            "pocketquant_store_retries", "Writes tried again because the store was away.", registry=on("bars")
+            "pocketquant_store_retries", "Writes tried again because the store was away.", registry=on("bars", "paper")
         )
+        self.paper_runs = Gauge("pocketquant_paper_runs", "Paper runs, by state.", ["state"], registry=on("paper"))
+        self.paper_equity = Gauge(
+            "pocketquant_paper_equity", "Equity of a paper run, in its currency.", ["run"], registry=on("paper")
+        )
+        self.paper_decisions = Counter(
+            "pocketquant_paper_decisions", "Decisions on closed bars.", ["strategy"], registry=on("paper")
+        )
+        self.paper_orders = Counter("pocketquant_paper_orders", "Orders placed.", ["strategy"], registry=on("paper"))
+        self.paper_fills = Counter("pocketquant_paper_fills", "Fills.", ["strategy"], registry=on("paper"))
         self.redis_up = Gauge("pocketquant_redis_up", "1 while Redis answers, else 0.", registry=on("ingest", "bars"))
         self.redis_skips = Counter(
             "pocketquant_redis_skips", "Flushes skipped because Redis was away.", registry=on("ingest", "bars")
@@ -96,7 +109,10 @@ class Metrics:
             "pocketquant_child_up", "1 while the child runs, else 0.", ["child"], registry=on("supervisor")
         )
         self.alerts = Counter(
-            "pocketquant_alerts", "Alerts raised, by name.", ["alert"], registry=on("supervisor", "ingest", "bars")
+            "pocketquant_alerts",
+            "Alerts raised, by name.",
+            ["alert"],
+            registry=on("supervisor", "ingest", "bars", "paper"),
         )
         self.provider_up = Gauge(
             "pocketquant_provider_up",

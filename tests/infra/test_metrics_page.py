@@ -25,7 +25,7 @@ def test_every_metric_is_on_the_page_with_its_kind_labels_and_help():
     assert {(name, kind, labels.strip(), text) for name, kind, labels, text in rows} == served
 
 
-@pytest.mark.parametrize("process", ["supervisor", "ingest", "bars"])
+@pytest.mark.parametrize("process", ["supervisor", "ingest", "bars", "paper"])
 def test_a_process_serves_what_the_page_says_that_it_does(process: Process):
     """Free disk space at 0 on the page of a process that never measures it would wake somebody at night."""
     rows = re.findall(r"^\| `(\w+)` \| \w+ \| .*? \| (.*?) \|", PAGE.read_text(), re.MULTILINE)
