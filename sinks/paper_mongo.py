@@ -16,7 +16,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from market.errors import DeskError
 from sinks.mongo_client import connect, shown, trouble
 from sinks.paper_book import KINDS, PRUNED, Action, Control, Position, Row, Written
-from sinks.paper_values import columns_of, decode, encode_all, refuse_adrift, refuse_unknown, refuse_writing
+from sinks.paper_values import columns_of, decode, encode, refuse_adrift, refuse_unknown, refuse_writing
 
 Document = dict[str, Any]
 
@@ -110,7 +110,7 @@ class MongoPaper:
         """See `PaperBook.write`."""
         self._may_write()
         refuse_adrift(batch)
-        coded = {kind: encode_all(kind, rows) for kind, rows in batch.rows.items()}
+        coded = {kind: encode(kind, rows) for kind, rows in batch.rows.items()}
         position, before = batch.position, self._at
         self._at = None
         with trouble(self._where):
@@ -119,8 +119,9 @@ class MongoPaper:
                 if not position.beyond(before):
                     self._at = before
                     return False
-            for kind, rows in coded.items():
-                self._put(kind, ((_key(row["run"], row["number"]), row) for row in rows))
+            for kind, groups in coded.items():
+                rows = ((names, values) for names, some in groups for values in some)
+                self._put(kind, ((_key(*values[:2]), dict(zip(names, values, strict=True))) for names, values in rows))
             self._put("warm_ups", ((run, {"bars": bars}) for run, bars in batch.warm_ups.items()), how="$setOnInsert")
             self._note_states(batch.states, position or Position())
             if position is not None:

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Final, cast
@@ -11,7 +11,7 @@ from market.errors import DeskError
 from sinks.bar_store import StoreAway
 from sinks.ledger_file import BUSY_S, LedgerFile
 from sinks.paper_book import KINDS, PRUNED, Action, Column, Control, Position, Row, Written
-from sinks.paper_values import columns_of, decode, encode_all, refuse_adrift, refuse_unknown, refuse_writing
+from sinks.paper_values import columns_of, decode, encode, refuse_adrift, refuse_unknown, refuse_writing
 from sinks.sqlite_file import Checkpointer
 
 _TYPES: Final = {"text": "TEXT", "int": "INTEGER", "float": "REAL", "bool": "INTEGER", "json": "TEXT", "bytes": "BLOB"}
@@ -244,12 +244,9 @@ class SqlitePaper(LedgerFile):
         return super()._trouble(error)
 
 
-def _upserts(kind: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+def _upserts(kind: str, rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, list[list[Any]]]]:
     """Statements that write rows of one kind: one for each set of columns that is given."""
-    groups: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
-    for coded in encode_all(kind, rows):
-        groups.setdefault(tuple(coded), []).append(tuple(coded.values()))
-    for names, values in groups.items():
+    for names, values in encode(kind, rows):
         named = ", ".join(f'"{name}"' for name in names)
         kept = ", ".join(f'"{name}" = excluded."{name}"' for name in names[2:])
         marks = ", ".join("?" * len(names))

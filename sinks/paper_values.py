@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from market.errors import DeskError
 from sinks.paper_book import ACTIONS, KINDS, Column, Written
@@ -23,20 +23,42 @@ def columns_of(kind: str) -> tuple[Column, ...]:
     return KINDS[kind]
 
 
-def encode(kind: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row as engines keep it: JSON as text, unknown numbers as None; key first, columns that are left out left out.
+class Group(NamedTuple):
+    """Rows of one kind that give the same columns."""
+
+    names: tuple[str, ...]
+    """`run`, `number`, then columns."""
+    rows: list[list[Any]]
+    """Values in that order, as engines keep them: JSON as text, unknown numbers as None."""
+
+
+def encode(kind: str, rows: Iterable[Mapping[str, Any]]) -> list[Group]:
+    """Rows as engines keep them, none with the key of another: a later one is put over an earlier.
 
     Raises:
-        ValueError: It has no key, or a column that the kind has not.
+        ValueError: There is no such kind; a row has no key, or a column that the kind has not.
     """
+    columns_of(kind)
     known = _CODED[kind]
     try:
-        coded: dict[str, Any] = {"run": str(row["run"]), "number": int(row["number"])}
-        coded.update((name, _ENCODE[known[name].type](value)) for name, value in row.items() if name not in KEY)
+        distinct: dict[tuple[str, int], Mapping[str, Any]] = {}
+        for row in rows:
+            key = row["run"], row["number"]
+            distinct[key] = {**distinct[key], **row} if key in distinct else row
+        groups: dict[tuple[str, ...], tuple[list[Callable[[Any], Any]], Group]] = {}
+        for (run, number), row in distinct.items():
+            shape = tuple(row)
+            if shape not in groups:
+                names = [name for name in shape if name not in KEY]
+                groups[shape] = [_ENCODE[known[name].type] for name in names], Group((*KEY, *names), [])
+            coders, group = groups[shape]
+            values = [row[name] for name in group.names[2:]]
+            coded = [None if value is None else coder(value) for coder, value in zip(coders, values, strict=True)]
+            group.rows.append([str(run), int(number), *coded])
     except KeyError as error:
         msg = f"a row of the kind {kind!r} lacks its key, or has a column that the kind has not: {error}"
         raise ValueError(msg) from error
-    return coded
+    return [group for _, group in groups.values()]
 
 
 def decode(kind: str, run: str, number: int, values: Iterable[Any]) -> dict[str, Any]:
@@ -45,20 +67,6 @@ def decode(kind: str, run: str, number: int, values: Iterable[Any]) -> dict[str,
     for column, value in zip(KINDS[kind], values, strict=True):
         row[column.name] = None if value is None else _DECODE[column.type](value)
     return row
-
-
-def encode_all(kind: str, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows as engines keep them, none with the key of another: a later one is put over an earlier.
-
-    Raises:
-        ValueError: As `encode`; or there is no such kind.
-    """
-    columns_of(kind)
-    found: dict[tuple[str, int], dict[str, Any]] = {}
-    for row in rows:
-        coded = encode(kind, row)
-        found.setdefault((coded["run"], coded["number"]), {}).update(coded)
-    return list(found.values())
 
 
 def refuse_adrift(batch: Written) -> None:
@@ -88,26 +96,18 @@ def refuse_writing(where: str) -> DeskError:
     return DeskError(f"paper book {where} was opened to be read only; nothing can be written to it")
 
 
-def _maybe(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: None if value is None else convert(value)
-
-
 def _known(value: Any) -> float | None:
     number = float(value)
     return None if number != number else number  # noqa: PLR0124 - only NaN differs from itself.
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
-_ENCODE: Final = {
-    "text": _maybe(str),
-    "int": _maybe(int),
-    "float": _maybe(_known),
-    "bool": _maybe(int),
-    "json": _maybe(_text),
-    "bytes": _maybe(bytes),
+_ENCODE: Final[dict[str, Callable[[Any], Any]]] = {
+    "text": str,
+    "int": int,
+    "float": _known,
+    "bool": int,
+    "json": json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode,
+    "bytes": bytes,
 }
 _DECODE: Final[dict[str, Callable[[Any], Any]]] = {
     "text": str,
