@@ -35,7 +35,7 @@ PATIENCE_S: Final = 10.0
         "pq paper start sma-cross --symbol SIM:BTCUSD --interval 1m --param fast=10 --param slow=30",
         "pq paper status --watch",
         "pq paper trades sma-cross",
-        "pq paper stop --all --flatten",
+        "pq paper stop --flatten",
     )
 )
 def paper() -> None:
@@ -123,7 +123,7 @@ def start(
 
 
 @paper.command(
-    epilog=options.example("pq paper stop 3f2a", "pq paper stop sma-cross --flatten", "pq paper stop --all --flatten")
+    epilog=options.example("pq paper stop 3f2a", "pq paper stop sma-cross --flatten", "pq paper stop --flatten")
 )
 @click.argument("names", metavar="[RUN]...", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All runs that are running.")
@@ -132,18 +132,21 @@ def start(
 def stop(names: tuple[str, ...], *, every: bool, flatten: bool, **desk: Any) -> int:
     """Stop runs (by id, how it begins, or strategy): no new decisions; what they hold stays, unless --flatten.
 
-    --flatten is the kill switch: it stays on over restarts, until `pq paper revive`.
+    --flatten is the kill switch, of all runs if none is named: it stays on over restarts, until `pq paper revive`.
     """
     from pocketquant.paper import runs
 
-    if bool(names) == every:
+    if names and every:
         msg = "name the runs to stop, or all of them by --all; not both"
+        raise click.UsageError(msg)
+    if not names and not every and not flatten:
+        msg = "name the runs to stop, or all of them by --all; `pq paper status` lists them"
         raise click.UsageError(msg)
     settings = options.existing_desk(**desk)
     can = {"asked", "running", "stopped", "failed"} if flatten else {"asked", "running"}
     with _writing(settings) as book:
         held = runs.all_runs(book, time.time_ns())
-        if every:
+        if not names:
             # A run that was stopped, or that failed, may still hold something.
             chosen = [
                 row

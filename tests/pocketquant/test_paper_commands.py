@@ -225,7 +225,7 @@ def test_a_run_is_stopped_revived_flattened_and_removed(paper, run, taken_up, bo
     taken_up()
     assert state() == "running"
     assert paper("remove", run, "--yes").code == 2
-    assert paper("stop", "--all", "--flatten").code == 0
+    assert paper("stop", "--flatten").code == 0
     taken_up()
     assert state() == "killed"
     assert paper("remove", run, "--yes").code == 0
