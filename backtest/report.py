@@ -25,6 +25,15 @@ class Chart(NamedTuple):
     """Records with start (ns), open, high, low, close and volume, in order; not adjusted where fills are not."""
 
 
+class Section(NamedTuple):
+    """A part of a report that only some runs have: sentences, and a table."""
+
+    heading: str
+    lines: tuple[str, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
 class Report(NamedTuple):
     """One run as its reports show it."""
 
@@ -61,6 +70,10 @@ class Report(NamedTuple):
     """Whether the run is luck."""
     drawn: MonteCarlo | None = None
     """Its trades drawn anew; None if they were too few, or it was not asked for."""
+    sections: tuple[Section, ...] = ()
+    """Shown before the figures."""
+    bounds: tuple[int, ...] = ()
+    """Moments (ns) that are marked in the picture of the equity."""
 
 
 SECTIONS: Final[tuple[tuple[str, tuple[tuple[str, str, Form], ...]], ...]] = (

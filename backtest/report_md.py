@@ -27,6 +27,8 @@ def markdown(report: Report) -> str:
     parts = [f"# {line_of(report.title)}", line_of(report.subtitle)]
     if report.notes:
         parts += ["## Before trusting it", "\n".join(f"- {line_of(note)}" for note in report.notes)]
+    for section in report.sections:
+        parts += [f"## {section.heading}", *section.lines, table(section.columns, section.rows)]
     parts += ["## Figures", _figures(report)]
     if lines := luck_lines(report):
         parts += ["## Is it luck?", *lines]

@@ -67,8 +67,15 @@ def _equity(report: Report) -> dict[str, Any]:
             "xaxis": {"type": "date", "anchor": "y2"},
             "yaxis": {"domain": [0.36, 1], "title": {"text": report.currency}},
             "yaxis2": {"domain": [0, 0.3], "ticksuffix": " %"},
+            "shapes": [_bound(time) for time in _times(np.array(report.bounds, np.int64))],
         },
     }
+
+
+def _bound(time: str) -> dict[str, Any]:
+    """A line from top to bottom."""
+    style = {"color": _THEIRS, "width": 1, "dash": "dot"}
+    return {"type": "line", "xref": "x", "yref": "paper", "x0": time, "x1": time, "y0": 0, "y1": 1, "line": style}
 
 
 def _fan(found: MonteCarlo, currency: str) -> dict[str, Any]:
