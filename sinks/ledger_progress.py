@@ -8,6 +8,9 @@ from sinks.ledger_file import LedgerFile
 ARCHIVE: Final = "archive"
 """The consumer for which the journal's old days wait without holding back what the others have read."""
 
+PAPER: Final = "paper"
+"""The consumer that is there as long as anything runs on paper."""
+
 
 class ConsumerPosition(NamedTuple):
     """How far one consumer has read the journal."""

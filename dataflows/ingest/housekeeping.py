@@ -11,6 +11,7 @@ from dataflows.ingest.clerk import Log
 from market.errors import DeskError
 from sinks.journal import JournalWriter
 from sinks.ledger import Ledger
+from sinks.ledger_progress import ARCHIVE, PAPER
 
 PRUNE_S: Final = 3600.0
 PRUNE_LOW_S: Final = 60.0
@@ -94,7 +95,14 @@ class Housekeeping:
             self._log.debug("journal not measured", reason=str(error))
 
     def _waiting(self) -> str:
-        """That the archive holds days back which all others have read; empty if it does not."""
+        """That the archive or paper trading holds days back which all others have read; empty if neither does."""
+        read = {one.consumer: one.previous for one in self._ledger.positions() if one.consumer != ARCHIVE}
+        paper = read.get(PAPER)
+        if paper is not None and any(paper < seq for seq in read.values()):
+            return (
+                f"; paper trading has come to row {paper} only, and days that its runs lack stay: start it with "
+                "`pq up`, and end runs that are not wanted with `pq paper stop`"
+            )
         archived = self._ledger.archived_seq()
         if archived is None or archived >= self._ledger.consumed_seq():
             return ""
