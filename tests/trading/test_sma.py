@@ -3,16 +3,21 @@
 import math
 from fractions import Fraction
 
+import numba
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from trading.indicators import sma
+from trading.indicators.exact import remainder
 from trading.indicators.sma import sma_begin, sma_next
 
 NUMBERS = st.floats(min_value=-1e290, max_value=1e290, allow_nan=False)
 PRICES = st.integers(1, 10**7).map(lambda cents: cents / 100)
 LENGTHS = st.integers(1, 12)
+NEAR = st.floats(60.0, 130.0)
+"""All digits in use, and across a power of two."""
 
 
 def averages(length, values):
@@ -48,6 +53,58 @@ def test_any_numbers_average_within_one_ulp_of_the_exactly_rounded_mean(length, 
 @given(LENGTHS, st.lists(PRICES, min_size=1, max_size=60))
 def test_prices_average_within_one_ulp_of_the_exactly_rounded_mean(length, values):
     assert_averages_are_exact(length, values)
+
+
+@given(LENGTHS, st.lists(NEAR, min_size=1, max_size=80))
+@example(3, [100.0, 120.0, 110.0] * 9 + [64.0, 63.99, 127.3, 65.0])
+def test_values_near_to_each_other_average_within_one_ulp(length, values):
+    """The sum in two parts, whose additions lose nothing."""
+    assert_averages_are_exact(length, values)
+
+
+@given(LENGTHS, st.lists(st.one_of(*[NEAR] * 12, NUMBERS, st.just(0.0)), min_size=20, max_size=120))
+def test_an_average_goes_off_the_grid_and_comes_back(length, values):
+    """Among near values one that is not: another way of summing takes over until it has left the window."""
+    assert_averages_are_exact(length, values)
+
+
+def test_prices_are_summed_on_a_grid_and_on_a_new_one_after_they_halved():
+    state = sma_begin(5)
+    for price in [100.0, 101.3, 99.7, 100.2, 100.9] * 3:
+        sma_next(state, price)
+    assert state[sma._LEAST] == 32.0
+    for price in [49.9, 50.3, 31.0, 29.0, 31.7] * 3:
+        sma_next(state, price)
+    assert state[sma._LEAST] == 16.0
+
+
+def test_a_low_part_that_has_grown_is_made_small_again():
+    """It would take a hundred million bars: what it holds is moved over from the high part by hand."""
+    rng = np.random.default_rng(1)
+    prices = rng.uniform(90.0, 110.0, 60).tolist()
+    state = sma_begin(7)
+    found = [sma_next(state, price) for price in prices[:30]]
+    moved = 2.0 * state[sma._LOW_MOST]
+    state[sma._LOW] += moved
+    state[sma._HIGH] -= moved
+    found += [sma_next(state, price) for price in prices[30:]]
+
+    assert abs(state[sma._LOW]) < moved / 4
+    assert all(within_one_ulp(mean, exact(7, prices, last)) for last, mean in enumerate(found) if last >= 6)
+
+
+@numba.njit
+def compiled_remainder(total, guess, length):
+    return remainder(total, guess, length)
+
+
+@given(st.floats(1e-200, 1e200), st.integers(1, 1_000_000))
+def test_a_remainder_is_exact_in_one_instruction_as_in_five(total, length):
+    guess = total * (1.0 / length)
+    wanted = Fraction(total) - Fraction(guess) * length
+
+    assert Fraction(remainder(total, guess, float(length))) == wanted
+    assert Fraction(compiled_remainder(total, guess, float(length))) == wanted
 
 
 @given(st.integers(1, 40), st.one_of(PRICES, NUMBERS.filter(lambda value: abs(value) > 1e-290)), PRICES)

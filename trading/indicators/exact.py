@@ -1,8 +1,10 @@
 """Sums and products of two numbers together with what rounding takes from them."""
 
-from typing import Final
+from typing import Any, Final
 
-from trading.jit import inlined
+from numba.extending import overload
+
+from trading.jit import INLINED, fused_sum, fuses, inlined
 
 SPLIT: Final = 134217729.0
 """2^27 + 1: parts a float64 into two halves whose products have no more digits than a float64."""
@@ -33,3 +35,27 @@ def exact_product(a: float, b: float) -> tuple[float, float]:
     b_high -= b_high - b
     b_low = b - b_high
     return product, a_low * b_low - (((product - a_high * b_high) - a_low * b_high) - a_high * b_low)
+
+
+def remainder(total: float, guess: float, length: float) -> float:
+    """`total - guess * length` for a guess at `total / length`, which has no more digits than a float64: exact.
+
+    Compiled it is one instruction of the processor, where that has it.
+    """
+    high = guess * SPLIT
+    high -= high - guess
+    low = guess - high
+    # Exact: a half times a length below 2^26 is, and so is the difference of neighbours.
+    return (total - high * length) - low * length
+
+
+@overload(remainder, jit_options=INLINED)
+def _remainder_compiled(total: Any, guess: Any, length: Any) -> Any:
+    _ = (total, guess, length)
+    if not fuses():
+        return remainder
+
+    def fused(total: Any, guess: Any, length: Any) -> Any:
+        return fused_sum(-guess, length, total)
+
+    return fused

@@ -1,27 +1,34 @@
 """Simple moving average without drift: what left the window a million bars ago left nothing behind.
 
-The running sum keeps what each addition rounds away, and a bound of what is lost nevertheless. Where the bound comes
-near to a digit that counts (after tens of millions of bars, or a price of 1e12 that became 1e-6), the window is summed
-anew, exactly.
+Prices that are near to each other have a last digit in common, of which each is a whole multiple. Their sum is kept in
+two numbers of so few digits that every addition is exact: nothing is lost, so nothing is to be watched. Where values
+leave this grid (a price that halves within the window, a number below 0) the sum keeps what each addition rounds away,
+and a bound of what is lost nevertheless; where the bound comes near to a digit that counts, the window is summed anew,
+exactly. Once in a turn of the ring it is seen whether the window is on a grid again.
 """
 
+from math import frexp, ldexp
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trading.indicators.exact import SPLIT, exact_sum
+from trading.indicators.exact import exact_sum, remainder
 from trading.indicators.lengths import checked_length
 from trading.jit import inlined, njit
 
-_LENGTH, _PLACE, _FULL, _INVERSE, _SUM, _REST, _LOST = range(7)
-_RING: Final = 7
+_LENGTH, _PLACE, _FULL, _INVERSE = range(4)
+_SUM, _REST, _LOST = range(4, 7)
+_LEAST, _FAR, _SPLITTER, _HIGH, _LOW, _HIGH_MOST, _LOW_MOST = range(7, 14)
+_RING: Final = 14
 
 _NEAR: Final = 2.0**-16
 """Largest sum of rests, as a fraction of the sum: what they lost is 2^-14 of the sum's last digit at most."""
 _TINY: Final = 1e-250
 _HUGE: Final = 1e290
 """Between these nothing below overflows or loses digits to underflow."""
+_POWERS: Final = 800
+"""The same as a power of two, for the grid."""
 
 
 def sma_size(length: int) -> int:
@@ -30,7 +37,7 @@ def sma_size(length: int) -> int:
 
 
 def sma_begin(length: int) -> NDArray[np.float64]:
-    """State of a moving average: float64[7 + length].
+    """State of a moving average: float64[14 + length].
 
     Raises:
         ValueError: The length is not 1 to 1,000,000.
@@ -40,6 +47,7 @@ def sma_begin(length: int) -> NDArray[np.float64]:
     state[_LENGTH] = length
     state[_INVERSE] = 1.0 / length
     # Sends all of the warm-up to `_anew`, so that nothing has to be asked about it afterwards.
+    state[_LEAST] = np.inf
     state[_LOST] = np.inf
     return state
 
@@ -65,9 +73,41 @@ def sma_at(state: NDArray[np.float64], base: int, value: float) -> float:
     turn += 1.0
     if turn == length:
         turn = 0.0
-        state[base + _FULL] = 1.0
+        if not (abs(state[base + _LOW]) <= state[base + _LOW_MOST] and state[base + _HIGH] <= state[base + _HIGH_MOST]):
+            state[base + _LEAST] = np.inf
+            state[base + _LOST] = np.inf
     state[base + _PLACE] = turn
 
+    change = value - old
+    splitter = state[base + _SPLITTER]
+    part = (change + splitter) - splitter
+    high = state[base + _HIGH] + part
+    low = state[base + _LOW] + (change - part)
+    state[base + _HIGH] = high
+    state[base + _LOW] = low
+    if value >= state[base + _LEAST] and abs(change) <= state[base + _FAR]:
+        total = high + low
+        return _quotient(total, low - (total - high), length, state[base + _INVERSE])
+    return _off_the_grid(state, base, value, old)
+
+
+@inlined
+def _quotient(total: float, rest: float, length: float, inverse: float) -> float:
+    """(total + rest) / length, rounded once but for one case in ten thousand."""
+    guess = total * inverse
+    return guess + (remainder(total, guess, length) + rest) * inverse
+
+
+@njit
+def _off_the_grid(state: NDArray[np.float64], base: int, value: float, old: float) -> float:
+    """The mean where the last digits of values differ; goes back to the grid at a turn of the ring, if it can."""
+    if state[base + _LEAST] != np.inf:
+        # The sum of before is not at hand: it is made anew.
+        state[base + _LEAST] = np.inf
+        state[base + _LOST] = np.inf
+    if state[base + _PLACE] == 0.0:
+        state[base + _FULL] = 1.0
+        _to_the_grid(state, base)
     change, lost = exact_sum(value, -old)
     total, more = exact_sum(state[base + _SUM], change)
     rest = state[base + _REST] + (lost + more)
@@ -78,20 +118,43 @@ def sma_at(state: NDArray[np.float64], base: int, value: float) -> float:
 
     size = abs(total)
     if bound <= size * _NEAR and size < _HUGE and (size > _TINY or size == 0.0):
-        return _quotient(total, rest, length, state[base + _INVERSE])
+        return _quotient(total, rest, state[base + _LENGTH], state[base + _INVERSE])
     return _anew(state, base)
 
 
-@inlined
-def _quotient(total: float, rest: float, length: float, inverse: float) -> float:
-    """(total + rest) / length, rounded once but for one case in ten thousand."""
-    guess = total * inverse
-    high = guess * SPLIT
-    high -= high - guess
-    low = guess - high
-    # Exact: a half times a length below 2^26 is, and so is the difference of neighbours.
-    missing = ((total - high * length) - low * length) + rest
-    return guess + missing * inverse
+@njit
+def _to_the_grid(state: NDArray[np.float64], base: int) -> None:
+    """Lay a grid under the window, if all of it is above 0 and of one order of magnitude.
+
+    With 2^(e-1) <= largest < 2^e: values from 2^(e-2) on are multiples of 2^(e-54), and so are their changes, which
+    are exact up to 2^(e-1). Of a change a multiple of 2^(e-27) goes to the high sum, which is exact below 2^(e+26),
+    and the rest of at most 2^(e-28) to the low one, exact below 2^(e-1). With a million changes in a turn of the ring
+    it is enough to look once in a turn whether they are far below.
+    """
+    begin = base + _RING
+    end = begin + int(state[base + _LENGTH])
+    largest = 0.0
+    least = np.inf
+    for place in range(begin, end):
+        # What is not a number is neither.
+        largest = max(largest, state[place]) if state[place] == state[place] else np.inf
+        least = min(least, state[place])
+    power = frexp(largest)[1] if largest < np.inf else _POWERS
+    if not (least >= ldexp(1.0, power - 2) and -_POWERS < power < _POWERS):
+        return
+    splitter = ldexp(1.5, power + 25)
+    high, low = 0.0, 0.0
+    for place in range(begin, end):
+        part = (state[place] + splitter) - splitter
+        high += part
+        low += state[place] - part
+    state[base + _LEAST] = ldexp(1.0, power - 2)
+    state[base + _FAR] = ldexp(1.0, power - 1)
+    state[base + _SPLITTER] = splitter
+    state[base + _HIGH] = high
+    state[base + _LOW] = low
+    state[base + _HIGH_MOST] = ldexp(1.0, power + 25)
+    state[base + _LOW_MOST] = ldexp(1.0, power - 5)
 
 
 @njit
