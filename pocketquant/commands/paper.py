@@ -232,19 +232,21 @@ def status(
             held = _rightly_used(lambda: runs.named(held, name))
         if watch:
             ids = None if name is None else {row["run"] for row in held}
-            keep_showing(lambda: _records(book, ids), picked, key=1, ignored={"marked_at"})
+            keep_showing(lambda: _records(book, ids), picked, key=1)
+        events = runs.last_events(book, held[0]["run"]) if len(held) == 1 else []
     if not runs.paper_up(settings, time.time_ns()):
         note("paper trading does not run now: runs go on where they were once it does, see `pq status`")
-    _show(held, name, picked, output)
+    _show(held, events, name, picked, output)
 
 
-def _show(held: "list[Row]", name: str | None, form: Format, output: Path | None) -> None:
+def _show(held: "list[Row]", events: "list[Row]", name: str | None, form: Format, output: Path | None) -> None:
+    """Write runs: one that was named as a card, unless a program is to read it."""
     from pocketquant.paper import runs
 
     if form == "json":
         text = json.dumps([runs.document(row) for row in held], indent=1, allow_nan=False) + "\n"
     elif form == "table" and name is not None and len(held) == 1:
-        text = runs.describe(held[0], time.time_ns()) + "\n"
+        text = runs.describe(held[0], events, time.time_ns()) + "\n"
     else:
         columns = runs.SHOWN if form == "table" and output is None else tuple(runs.RUNS)
         rows = [runs.run_values(row)[: len(columns)] for row in held]

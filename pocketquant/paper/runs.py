@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from infra.settings import Settings
 from infra.status import alive, read_status
 from market.errors import DeskError
-from pocketquant.output import Kind
+from pocketquant.output import Kind, printable
 from pocketquant.times import format_span, format_time
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ STALE_S: Final = 10.0
 """A status that is older tells of a process that hangs, or of none."""
 DAY_NS: Final = 86_400 * 10**9
 ENDED: Final = frozenset({"stopped", "killed", "failed"})
+EVENTS_SHOWN: Final = 5
 NAMED_MAX: Final = 4
 """So many runs are named where a name fits several."""
 
@@ -183,6 +184,11 @@ def document(row: "Row") -> dict[str, Any]:
     }
 
 
+def last_events(book: "PaperBook", run: str) -> "list[Row]":
+    """What happened to a run last, oldest first."""
+    return book.rows("events", run, limit=EVENTS_SHOWN, newest_first=True)[::-1]
+
+
 def words_of(parameters: dict[str, Any]) -> str:
     """Parameters as `--param` takes them."""
     from strategies.loader.parameters import spelled
@@ -197,8 +203,14 @@ def gain(row: "Row") -> float | None:
     return float(row["equity"] / row["cash"] - 1)
 
 
-def describe(row: "Row", now_ns: int) -> str:
-    """One run in a few lines for people."""
+def describe(row: "Row", events: "Sequence[Row]", now_ns: int) -> str:
+    """One run in a few lines for people.
+
+    Args:
+        row: Of the run.
+        events: Its last ones, oldest first.
+        now_ns: The present moment.
+    """
     parameters = words_of(row["parameters"] or {})
     what = " ".join(
         part for part in (row["strategy"], parameters, "on", " ".join(row["symbols"]), row["interval"]) if part
@@ -230,6 +242,7 @@ def describe(row: "Row", now_ns: int) -> str:
         last = f", last on the bar that ended {format_time(row['last_bar'])}" if row.get("last_bar") else ""
         lines.append(f"{'decides':<10} {mode}, after {row['warm_up'] or 0} bars of warm-up{last}")
     lines += [f"{'assumed':<10} {name}: {text}" for name, text in _conditions(row)]
+    lines += [f"{'event':<10} {format_time(one['time'])}  {one['name']}  {printable(one['text'])}" for one in events]
     return "\n".join(lines)
 
 

@@ -146,6 +146,7 @@ def made(run, taken_up, book):
         "decisions": [decision],
         "orders": [order],
         "fills": [fill],
+        "events": [{"run": run, "number": 1, "time": NOON, "level": "info", "name": "started", "text": "as asked"}],
     }
     with book() as found:
         found.write(Written(rows=rows, states={run: b"state"}, position=Position(seq=141)))
@@ -261,6 +262,7 @@ def test_status_shows_one_run_whole(paper, made):
     assert (
         "limits: no leverage; no orders on forming or partial bars; none on bars known more than 60000 ms late" in text
     )
+    assert text.splitlines()[-1] == "event      2026-01-02T12:00:00Z  started  as asked"
     assert "3 orders, 2 fills, 2 trades; 1 of the orders work" in text
     assert row["return"] == 10_010 / 10_000 - 1
     assert row["positions"][0]["units"] == 0.5
