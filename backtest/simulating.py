@@ -101,7 +101,7 @@ class Decisions:
             counts[mine] = asked.counts
             orders.append(asked.orders)
             rows.append(np.repeat(mine, np.minimum(asked.counts, REQUESTS_MAX)))
-        return counts, np.concatenate(orders)[np.argsort(np.concatenate(rows), kind="stable")]
+        return counts, np.concatenate(orders, dtype=ORDER)[np.argsort(np.concatenate(rows), kind="stable")]
 
 
 def simulate(

@@ -296,3 +296,20 @@ def test_a_position_in_another_currency_is_worth_what_the_last_known_rate_makes_
     assert found.trades["units"].tolist() == [50.0]
     assert found.curve.equity.tolist() == [10_000.0, 10_000.0, 10_000.0, 10_000.0, 15_000.0, 15_000.0]
     assert found.trades["pnl"].tolist() == [5_000.0]
+
+
+def test_orders_on_several_symbols_are_those_of_each_of_them_in_order():
+    """Joined from two deciders, they are still records whose fields the plain step can change."""
+    code = """def decide(state, bar, p, orders):
+    return market(orders, 0, bar.symbol, 1, 1.0)
+"""
+    eth = walk(4, 8, symbol=ETH)
+    shown = stream(
+        {(BTC, Interval.H1): walk(4, 7), (ETH, Interval.H1): eth}, [BTC, ETH], Interval.H1,
+        {symbol: calendar_for(symbol) for symbol in (BTC, ETH)},
+    )  # fmt: skip
+    plain, compiled = ran(shown, code=code), ran(shown, code=code, loops_of=compiled_loops())
+
+    assert plain.orders["symbol"].tolist() == [0, 1] * 4
+    assert plain.fills["row"].tolist() == [2, 3, 4, 5, 6, 7]
+    assert plain.orders.tobytes() == compiled.orders.tobytes()
