@@ -9,8 +9,7 @@ Keys by process, all optional for a reader:
   `free_bytes`, `last_error`}; `redis` {`state` (`up` or `down`), `last_error`}; `queue`.
 - `bars`: `journal` {`seq`, `lag_rows`, `lag_ms`}; `store` {`state`, `url` without its password, `retries`,
   `last_error`}; `redis`; `closed`, `revisions`, `rejects`.
-- `paper`: `state` (`idle`, `running` ...); `journal` and `store` as those of `bars`; `runs`, how many by state;
-  `preparing`.
+- `paper`: `journal` and `store` as those of `bars`; `runs`, how many by state; `preparing`.
 - `supervisor`: `processes`, a list of {`name`, `pid`, `state` (`starting` `running` `backoff` `stopping` `stopped`),
   `started_ns`, `restarts`}; `feed`; `simulated`.
 """

@@ -161,10 +161,10 @@ def _store(settings: Settings, bars: Document, *, up: bool) -> Document:
 
 def _paper(paper: Document) -> Document:
     """How many runs there are by state, and how far paper trading is behind the journal."""
-    store, read = paper.get("store") or {}, paper.get("journal") or {}
+    store, read, runs = paper.get("store") or {}, paper.get("journal") or {}, paper.get("runs") or {}
     return {
-        "state": paper.get("state", "unknown"),
-        "runs": paper.get("runs") or {},
+        "state": "trading" if any(runs.get(state) for state in ("running", "flattening")) else "idle",
+        "runs": runs,
         "lag_rows": read.get("lag_rows"),
         "lag_ms": read.get("lag_ms"),
         "store": store.get("state", "unknown"),

@@ -128,13 +128,14 @@ def test_what_runs_on_paper_is_said_where_it_runs(folders):
     assert "paper" not in describe(gather(settings)).replace(str(folders.data_dir), "")
 
     fields = {
-        "state": "running", "runs": {"running": 2, "stopped": 0, "failed": 1}, "preparing": "",
+        "runs": {"running": 2, "stopped": 0, "failed": 1}, "preparing": "",
         "journal": {"seq": 76, "lag_rows": 3, "lag_ms": 8.0},
         "store": {"state": "away", "retries": 4, "last_error": "paper book is locked"},
     }  # fmt: skip
     StatusFile(folders.status_file("paper"), "paper").write(fields)
 
     document = gather(settings)
+    assert document["paper"]["state"] == "trading"
     assert document["paper"]["runs"] == {"running": 2, "stopped": 0, "failed": 1}
     assert ("paper", os.getpid(), "running") in [
         (one["name"], one["pid"], one["state"]) for one in document["processes"]
@@ -148,8 +149,9 @@ def test_what_runs_on_paper_is_said_where_it_runs(folders):
     PlainView(settings, lines.append).show()
     assert any(line.endswith("Redis down; paper 2 running, 1 failed") for line in lines)
 
-    StatusFile(folders.status_file("paper"), "paper").write({"state": "idle", "runs": {}})
+    StatusFile(folders.status_file("paper"), "paper").write({"runs": {}})
     assert "no runs" in describe(gather(settings))
+    assert gather(settings)["paper"]["state"] == "idle"
 
 
 def test_where_the_flows_are_watched_is_said_once_they_are(folders):
