@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from ran.running import loops
-from ran.sweeping import evaluator, planned, waves, written
+from ran.sweeping import evaluator, planned, written
+from ran.walking import DAYS, GRID, noisy, walked
 
 from backtest.evaluator import Evaluator
 from backtest.metrics import plain
@@ -26,29 +27,9 @@ from market.intervals import Interval
 from market.symbols import Symbol
 from strategies.loader.files import find
 
-GRID = {"fast": "2:8:3", "slow": "5,20"}
-DAYS = Walk(train="120d", test="60d")
-
-
-def noisy(count=400, seed=5):
-    """Days of a random walk, on which now these parameters are the best and now those."""
-    series = waves(count)
-    prices = 100 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.02, count + 1)))
-    series.bars["open"], series.bars["close"] = prices[:-1], prices[1:]
-    series.bars["low"] = np.minimum(prices[:-1], prices[1:]) - 0.5
-    series.bars["high"] = np.maximum(prices[:-1], prices[1:]) + 0.5
-    return series
-
 
 def cut(series, bars):
     return Series(series.symbol, series.interval, bars, series.source)
-
-
-def walked(series, space=GRID, walk=DAYS, strategy=None, patience_s=30.0, tell=lambda _step, _share: None, **options):
-    strategy = strategy or find("sma-cross")
-    hunt = Hunt(space=space, **{name: options.pop(name) for name in ("metric", "least_trades") if name in options})
-    with evaluator(strategy, series, plan=planned(strategy, **options), jobs=1, patience_s=patience_s) as bench:
-        return walk_forward(bench, hunt, walk, loops(), patience_s=patience_s, tell=tell)
 
 
 @pytest.fixture(scope="module")
