@@ -83,6 +83,11 @@ class TickAccount:
         if account.full:
             self._kept.append(drained(self.book))
 
+    @property
+    def holds(self) -> bool:
+        """Whether anything is held."""
+        return bool((self.book.positions["lots"] != 0).any())
+
     def mark(self) -> Mark:
         """Its worth at the last prices."""
         account = self.book.account

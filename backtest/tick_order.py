@@ -89,6 +89,12 @@ class Stretch(NamedTuple):
     rows: Times
     """Row of each."""
     boundaries: Boundaries
+    seqs: Times
+    """Every live row, whatever it holds."""
+    clocks: Times
+    """Of each of these, ns."""
+    designated: Mapping[Symbol, int]
+    """Of the run's symbols the stream that makes the bars at its end; -1 for none."""
     after: Standing
     """How things stand at its end."""
 
@@ -184,7 +190,10 @@ def stretches(
                     return
     last = min(position.seq, upto)
     if last > now.seq:
-        yield Stretch(_NO_TICKS, _NO_TIMES, _NO_TIMES, _NO_BOUNDARIES, now._replace(seq=last))
+        yield Stretch(
+            _NO_TICKS, _NO_TIMES, _NO_TIMES, _NO_BOUNDARIES, _NO_TIMES, _NO_TIMES, counting.designated,
+            now._replace(seq=last),
+        )  # fmt: skip
 
 
 class _Counting:
@@ -196,6 +205,11 @@ class _Counting:
         self._known: tuple[Stream, ...] = ()
         self._place = np.empty(0, np.int64)
         self._active = np.empty(0, np.bool_)
+
+    @property
+    def designated(self) -> dict[Symbol, int]:
+        """By symbol the stream that makes its bars now."""
+        return self._designated.copy()
 
     def learn(self, streams: tuple[Stream, ...]) -> None:
         """Take note of the journal's streams."""
@@ -271,6 +285,9 @@ def _stretch(
         ends,
         seqs[rows],
         Boundaries(seqs[bounds], clocks[bounds], closed[1:][bounds], np.searchsorted(rows, bounds, side="right")),
+        seqs,
+        clocks,
+        counting.designated,
         Standing(
             int(seqs[-1]) if n < len(chunk.row_seq) else chunk.last_seq,
             int(clocks[-1]),
