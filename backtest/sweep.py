@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from backtest.curve import Numbers, walk
 from backtest.evaluator import Candidates, Evaluator, Failed, Tell, gathered
+from backtest.luck import Luck, luck
+from backtest.metrics import Terms, period_returns
 from backtest.patience import PATIENCE_S
 from backtest.plan import Plan
 from backtest.preparing import Ask, Read
@@ -74,6 +77,8 @@ class Sweep(NamedTuple):
     """Places of the candidates that can be ranked, the best first."""
     run: Run
     """Of the best, as a backtest of its own."""
+    luck: Luck
+    """Whether the best is luck, given how many were tried."""
 
     @property
     def best(self) -> int:
@@ -115,14 +120,30 @@ def sweep(
         candidates, failed, refused = search_in(bench, space, hunt, tell=tell)
     order = ranked(candidates, hunt)
     if len(order) == 0:
+        trades = "a trade" if hunt.least_trades < 2 else f"{hunt.least_trades:,} trades"
         msg = (
-            f"none of {len(candidates.parameters):,} combinations has {max(hunt.least_trades, 1)} trades and a "
-            f"{hunt.metric.replace('_', ' ')}: rank them by another --metric, or try others"
+            f"none of {len(candidates.parameters):,} combinations has {trades} and a {hunt.metric.replace('_', ' ')} "
+            "that can be said: rank them by another --metric, or try others"
         )
         raise DeskError(msg)
     best = plan.model_copy(update={"parameters": candidates.parameters[order[0]]})
     done = run(best, strategy, read, loops, actions=actions, patience_s=patience_s, tell=tell)
-    return Sweep(best, hunt, strategy, space, candidates, failed, refused, order, done)
+    tell("report", 0.0)
+    terms = prepared_terms(bench, done)
+    found = luck(candidates.daily, int(order[0]), terms.periods_per_year, benchmark=_held(done, terms), seed=hunt.seed)
+    return Sweep(best, hunt, strategy, space, candidates, failed, refused, order, done, found)
+
+
+def prepared_terms(bench: Evaluator, done: Run) -> Terms:
+    """By what a run on the bars of an evaluator was measured."""
+    prepared = bench.prepared(done.strategy.needs(done.strategy.read_parameters(done.plan.parameters)))
+    return prepared.terms(done.shown, prepared.first(done.shown))
+
+
+def _held(done: Run, terms: Terms) -> Numbers:
+    """Returns of each period of buying everything and holding it."""
+    curve = done.outcome.curve._replace(equity=done.report.benchmark_equity)
+    return period_returns(walk(curve, terms.begin, terms.cash, terms.days, terms.each_mark), terms.cash)
 
 
 def search_in(

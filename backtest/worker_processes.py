@@ -7,8 +7,9 @@ import pickle
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,8 +53,8 @@ class Processes:
         context = multiprocessing.get_context("spawn")
         self._strategy = ground.strategy[0]
         self._patience_s = patience_s
-        # Of the same clock in all processes: when each last showed a sign of life.
-        self._beats = context.RawArray("d", count)
+        # Of the same clock in all processes: when each last showed a sign of life; never, until it has started.
+        self._beats = context.RawArray("d", [inf] * count)
         self._pipes: list[Any] = []
         self._children: list[Any] = []
         prepared = replace(ground.prepared, series=())
@@ -63,7 +64,8 @@ class Processes:
             child = context.Process(
                 target=_process, args=(slot, theirs, self._beats, told), name=f"sweep-{slot}", daemon=True
             )
-            child.start()
+            with _uninterrupted():
+                child.start()
             theirs.close()
             self._pipes.append(ours)
             self._children.append(child)
@@ -106,7 +108,8 @@ class Processes:
         if not waiting:
             return
         busy[pipe] = waiting.pop()
-        self._beats[slot] = time.monotonic()
+        if self._beats[slot] != inf:
+            self._beats[slot] = time.monotonic()
         try:
             pipe.send(busy[pipe])
         except OSError as error:
@@ -118,6 +121,23 @@ class Processes:
         why = f"by signal {-code}" if code < 0 else f"with {code}"
         msg = f"a process of the sweep has ended {why}: there may be too little memory; try again with --jobs 1"
         return DeskError(msg)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits: a process that is started meanwhile never hears of it, not even before its first line of ours.
+
+    It is for the one that waits for the answers, and ends this one.
+    """
+    from multiprocessing import resource_tracker
+
+    # Starting it lifts what is held back here.
+    resource_tracker.ensure_running()
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
 
 
 def keep_stream(folder: Path, name: str, shown: Stream) -> None:
@@ -154,8 +174,6 @@ def stream_name(intervals: tuple[Interval, ...]) -> str:
 
 def _process(slot: int, pipe: Any, beats: Any, told: bytes) -> None:
     """What a process does: tries what it is sent until nobody sends any more."""
-    # Ctrl-C is for the one that waits for the answers, and ends this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(EOFError, OSError):
         _serve(slot, pipe, beats, told)
 

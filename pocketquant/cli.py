@@ -47,6 +47,7 @@ COMMANDS: Final = {
     "drill": "backup",
     "strategies": "strategies",
     "backtest": "backtest",
+    "sweep": "sweep",
     "report": "backtest",
     "paper": "paper",
     "alert": "alert",

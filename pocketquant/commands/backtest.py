@@ -1,6 +1,7 @@
 """`pq backtest` and `pq report`."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -199,6 +200,9 @@ def _again(settings: "Settings", path: Path, output: str | None, as_json: bool) 
     from backtest.output import changes, plan_of, read_manifest
 
     before = read_manifest(path)
+    if "hunt" in before:
+        msg = f"{path} is the manifest of a sweep: `pq sweep --from` makes it again, and its best run is in best"
+        raise click.UsageError(msg)
     plan = plan_of(before)
     now_plan, strategy = rerun(plan, settings.strategies)
     with progress(_STEPS) as tell:
@@ -262,7 +266,8 @@ def report(
     if picked == "json":
         text = _content(settings, folder, "metrics.json")
     elif picked == "csv":
-        text = _content(settings, folder, "trades.csv")
+        # Of a sweep rather all candidates than the trades of one.
+        text = _content(settings, folder, "results.csv", "trades.csv")
     elif output is not None and output.suffix.lower() in {".html", ".htm"}:
         text = _content(settings, folder, "report.html")
     else:
@@ -317,12 +322,14 @@ def _folder(settings: "Settings", run: str) -> str:
     return found[0].folder
 
 
-def _content(settings: "Settings", folder: str, name: str) -> str:
+def _content(settings: "Settings", folder: str, *names: str) -> str:
+    """The first of these files that there is."""
     from history.desk import HistoryDesk
 
     with HistoryDesk(settings) as desk:
-        try:
-            return desk.place(folder, Path(folder)).read(name).decode()
-        except FileNotFoundError as error:
-            msg = f"{name} is not in {folder} any more: `pq backtest` makes the run again"
-            raise DeskError(msg) from error
+        place = desk.place(folder, Path(folder))
+        for name in names:
+            with suppress(FileNotFoundError):
+                return place.read(name).decode()
+    msg = f"{names[-1]} is not in {folder} any more: `pq backtest` makes the run again"
+    raise DeskError(msg)
