@@ -25,11 +25,13 @@ def run_alone(
     accounts: Records,
     views: Records,
     sessions: Times,
-    closes: Numbers,
     exposures: Numbers,
     first: int,
     row: int,
     last: int,
+    closes: Numbers,
+    ends: Times,
+    times: Times,
     equity: Numbers,
     cash: Numbers,
     exposure: Numbers,
@@ -41,12 +43,14 @@ def run_alone(
     Args:
         accounts: The account, one record.
         views: All bars as traded, by row.
-        sessions: End of the session of the rows from `first` on.
-        closes: Of these rows.
-        exposures: Decided on these rows; NaN keeps what is wanted.
+        sessions: End of the session of each.
+        exposures: Decided on the rows from `first` on; NaN keeps what is wanted.
         first: Row of the first of these.
         row: To begin with.
         last: Row after the last.
+        closes: Room for as many as there are rows.
+        ends: The same, for sessions.
+        times: By row, written.
         equity: By row, written.
         cash: By row, written.
         exposure: By row, written.
@@ -55,19 +59,20 @@ def run_alone(
     home = currency_at(account, 0)
     position = position_at(account, 0)
     begin = row
+    columns(views[row:last], sessions[row:last], closes, ends, times[row:last])
     while row < last:
         calm = before_wake(views, row, last, position.wake) - row
         calm = next_wish(exposures[row - first : row - first + calm], position.want)
         if calm > 0:
             calm = over_marks(
-                account, position, closes[row - first : row - first + calm], equity[row : row + calm],
+                account, position, closes[row - begin : row - begin + calm], equity[row : row + calm],
                 cash[row : row + calm], exposure[row : row + calm],
             )  # fmt: skip
             row += calm
             if row == last:
                 break
         bar = views[row]
-        advance(account, bar, row, sessions[row - first])
+        advance(account, bar, row, ends[row - begin])
         want(account, bar, row, exposures[row - first])
         equity[row] = float(account.equity)
         cash[row] = home.cash / QUANTA
@@ -77,6 +82,16 @@ def run_alone(
             break
     in_units(equity[begin:row], exposure[begin:row])
     return row
+
+
+@compiles_inlined
+def columns(views: Records, sessions: Times, closes: Numbers, ends: Times, times: Times) -> None:
+    """Gather what is needed of bars in columns, in one go: a bar here and there has to be waited for each time."""
+    for place in range(len(views)):
+        bar = views[place]
+        closes[place] = bar.close
+        times[place] = bar.end
+        ends[place] = sessions[place]
 
 
 @compiles_inlined

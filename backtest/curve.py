@@ -87,13 +87,22 @@ def walk(curve: Curve, begin: int, cash: float, days: Days | None = None, each_m
     dates = np.empty(room, np.int64)
     closes = np.empty(room)
     starts = _UTC if days is None else days.start
-    found = _compiled()(curve.time, curve.equity, curve.exposure, begin, cash, starts, each_mark, dates, closes)
+    found = _compiled()(curve.time, curve.equity, begin, cash, starts, each_mark, dates, closes)
+    marks = len(curve.time)
+    over_all = (
+        float((curve.exposure != 0.0).mean()),
+        float(curve.exposure.sum()) / marks,
+        *found[9:],
+        float(curve.equity.sum()) / marks,
+    )
     periods = int(found[0])
     dates, closes = dates[:periods], closes[:periods]
     if days is not None and not each_mark:
         dates = days.date[dates]
     # Without Numba some of them are NumPy's numbers, which JSON does not take.
-    return Walk(dates, closes, *(value.item() if isinstance(value, np.generic) else value for value in found[1:]))
+    return Walk(
+        dates, closes, *(value.item() if isinstance(value, np.generic) else value for value in (*found[1:9], *over_all))
+    )
 
 
 def drawdowns(equity: Numbers, cash: float) -> Numbers:
@@ -119,7 +128,6 @@ def _compiled() -> Any:
 def _walk(
     time: Times,
     equity: Numbers,
-    exposure: Numbers,
     begin: int,
     cash: float,
     starts: Times,
@@ -134,31 +142,29 @@ def _walk(
     low, low_time = peak, begin
     deepest, deepest_from, deepest_at, deepest_to = 0.0, begin, begin, np.int64(-1)
     count, depths, longest, durations = 0, 0.0, np.int64(0), 0.0
-    exposed, gross = 0, 0.0
-    lowest, total = cash, 0.0
+    lowest = cash
     last = len(time) - 1
     for place in range(len(time)):
         now, value = time[place], equity[place]
-        total += value
-        if each_mark:
-            dates[periods] = (now - 1) // day_ns
-            periods += 1
-        elif now > bound:
-            if len(starts) == 0:
+        if each_mark or now > bound:
+            if each_mark:
+                day = (now - 1) // day_ns
+            elif len(starts) == 0:
                 day = (now - 1) // day_ns
                 bound = (day + 1) * day_ns
             else:
                 day = np.searchsorted(starts, now - 1, side="right") - 1
                 bound = starts[day + 1] if day + 1 < len(starts) else np.int64(9223372036854775807)
                 day = max(day, 0)
+            if place > 0:
+                closes[periods - 1] = equity[place - 1]
             dates[periods] = day
             periods += 1
-        closes[periods - 1] = value
         if value < low:
             low, low_time = value, now
-            lowest = min(lowest, low)
         if value >= peak or place == last:
             if low < peak:
+                lowest = min(lowest, low)
                 depth = (peak - low) / peak
                 duration = now - peak_time
                 count += 1
@@ -170,11 +176,7 @@ def _walk(
                     deepest_to = now if value >= peak else np.int64(-1)
             if value >= peak:
                 peak, peak_time, low = value, now, value
-        part = exposure[place]
-        if part != 0.0:
-            exposed += 1
-            gross += part
-    marks = float(len(time))
+    closes[periods - 1] = equity[last]
     return (
         periods,
         deepest,
@@ -185,9 +187,6 @@ def _walk(
         deepest_from,
         deepest_at,
         deepest_to,
-        exposed / marks,
-        gross / marks,
         peak,
         lowest,
-        total / marks,
     )

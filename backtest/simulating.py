@@ -12,7 +12,7 @@ from backtest.account_kernels import PLAIN, Loops, compiled_loops
 from backtest.curve import Curve
 from backtest.stream import Stream
 from market.errors import DeskError
-from market.intervals import Interval
+from market.intervals import INTERVALS, Interval
 from strategies.interface import REQUESTS_MAX
 from strategies.loader.decider import Decider
 from strategies.loader.files import Strategy
@@ -139,34 +139,36 @@ def simulate(
     alone = (
         len(shown.symbols) == 1 and not decisions.places_orders and len(shown.changes) == 0 and bool(shown.own.all())
     )
-    marks = _Marks(shown, first)
+    marks = _Marks(shown, first, alone)
     logs = _Logs(book)
+    # As columns: a record's own attributes take Python microseconds.
+    faults, full = book.accounts["fault"], book.accounts["full"]
     at = np.array([np.searchsorted(shown.changes["row"], first), marks.first], np.int64)
+    most = min(CHUNK + len(shown.symbols) * len(INTERVALS), rows)
+    room_for = np.empty(most), np.empty(most, np.int64)
     row = 0
     while row < rows:
         last = _chunk_end(shown, row)
         asked = _Asked(shown, decisions, row, last)
-        # Copied in one go: of its columns the loop reads a bar here and there, and would wait for the memory each time.
-        closes, sessions = shown.views["close"][row:last].copy(), shown.sessions[row:last].copy()
         place = max(row, first)
         while place < last:
             if alone:
                 place = loops.alone(
-                    book.accounts, shown.views, sessions, closes, asked.exposures, row, place, last, *marks.columns
-                )
+                    book.accounts, shown.views, shown.sessions, asked.exposures, row, place, last, *room_for,
+                    marks.times, *marks.columns,
+                )  # fmt: skip
             else:
                 place = loops.together(
                     book.accounts, shown.views, shown.own, shown.sessions, shown.changes, asked.exposures, asked.orders,
                     asked.counts, asked.begins, row, place, last, at, *marks.columns,
                 )  # fmt: skip
-            if book.account.fault:
+            if faults[0]:
                 bar = shown.views[place - 1]
                 end = np.datetime64(int(bar["end"]) // 10**9, "s")
-                msg = f"the run stopped at the bar that ended {end}Z: {_FAULTS[Fault(int(book.account.fault))]}"
+                msg = f"the run stopped at the bar that ended {end}Z: {_FAULTS[Fault(int(faults[0]))]}"
                 raise DeskError(msg)
-            if book.account.full:
+            if full[0]:
                 logs.empty()
-        marks.timed(row, last)
         row = last
         tell(row / rows, row)
     if rows:
@@ -206,24 +208,21 @@ class _Asked:
 class _Marks:
     """The curve as it is written."""
 
-    def __init__(self, shown: Stream, first: int) -> None:
-        self._ends = shown.views["end"]
-        self._alone = bool(shown.own.all()) and len(shown.symbols) == 1
-        self.first = first if self._alone else 0
-        self._times = (
-            np.empty(len(self._ends), np.int64) if self._alone else np.unique(self._ends[first:][shown.own[first:]])
-        )
-        count = len(self._times)
-        self.columns = (np.zeros(count), np.zeros(count), np.zeros(count))
-
-    def timed(self, row: int, last: int) -> None:
-        """Note the times of a chunk while its bars are in the processor's caches."""
-        if self._alone:
-            self._times[row:last] = self._ends[row:last]
+    def __init__(self, shown: Stream, first: int, alone: bool) -> None:
+        views = shown.views
+        if alone or (len(shown.symbols) == 1 and bool(shown.own.all())):
+            self.first = first
+            # Of one series that decides alone the loop writes them.
+            self.times = np.empty(len(views), np.int64) if alone else np.ascontiguousarray(views["end"])
+        else:
+            self.first = 0
+            self.times = np.unique(views["end"][first:][shown.own[first:]])
+        count = len(self.times)
+        self.columns = (np.empty(count), np.empty(count), np.empty(count))
 
     def curve(self) -> Curve:
         """From the first mark on."""
-        return Curve(self._times[self.first :], *(column[self.first :] for column in self.columns))
+        return Curve(self.times[self.first :], *(column[self.first :] for column in self.columns))
 
 
 class _Logs:

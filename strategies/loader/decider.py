@@ -107,7 +107,7 @@ class Decider:
         Raises:
             StrategyError: The strategy raised, or returned what is no exposure; says on which bar.
         """
-        found = np.full(len(views), np.nan)
+        found = np.empty(len(views))
         done = self._run(views, self.needs.warm_up, found)
         if done < len(views):
             raise StrategyError(self._no_exposure(views, done, float(found[done])))
