@@ -50,6 +50,7 @@ COMMANDS: Final = {
     "sweep": "sweep",
     "report": "backtest",
     "paper": "paper",
+    "parity": "parity",
     "alert": "alert",
 }
 """Module under `pocketquant.commands` by command, in the order of the help."""
