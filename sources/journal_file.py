@@ -191,6 +191,18 @@ class DayFile:
         finally:
             found.close()
 
+    def marks_before(self, seq: int, domain: int) -> Iterator[RowValues]:
+        """Yield the intact marks rows of a domain before `seq`, newest first."""
+        found = self._connection.execute(
+            "SELECT seq, kind, domain, clock, count, payload, checksum FROM rows"
+            " WHERE seq < ? AND domain = ? AND kind = ? ORDER BY seq DESC",
+            (seq, domain, RowKind.MARKS),
+        )
+        try:
+            yield from (row for row in found if fault(row) is None)
+        finally:
+            found.close()
+
     def close(self) -> None:
         """Let go of the file."""
         self._connection.close()
