@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, Field
 
-from strategies.interface import KEEP, Needs, State
+from strategies.interface import Needs, State
 
 
 class Parameters(BaseModel):
@@ -20,14 +20,11 @@ def needs(p: Parameters) -> Needs:  # noqa: ARG001  # Every strategy has these t
 
 
 def begin(p: Parameters) -> State:  # noqa: ARG001
-    """Whether it has bought."""
+    """Nothing to remember."""
     return (np.zeros(1),)
 
 
 def decide(state: State, bar: Any, p: Any) -> float:  # noqa: ARG001
-    """Buy once."""
-    if state[0][0] == 1.0:
-        return KEEP
-    state[0][0] = 1.0
+    """The same on every bar: what is held already is not bought again, and one that comes late buys at once."""
     exposure: float = p.exposure
     return exposure

@@ -81,8 +81,9 @@ def test_donchian_enters_beyond_the_bars_before_and_leaves_by_fewer(make):
     assert wanted(make("donchian", enter=3, leave=2, shorts=False), bars) == [None] * 4 + [1, None, 0, None]
 
 
-def test_buy_and_hold_buys_once(make):
-    assert wanted(make("buy-and-hold", exposure=0.5), views([1, 2, 3])) == [0.5, None, None]
+def test_buy_and_hold_wants_the_same_all_along(make):
+    """Which is bought once, on whatever bar trading begins: after a warm-up, too."""
+    assert wanted(make("buy-and-hold", exposure=0.5), views([1, 2, 3])) == [0.5, 0.5, 0.5]
 
 
 def test_a_cross_is_taken_only_the_way_the_longer_interval_goes(make):
