@@ -39,7 +39,7 @@ def compiled_loops() -> Loops:
 
 def _kept(function: Callable[..., int]) -> Any:
     # The check of each division for a zero would keep it from being done for eight numbers at once.
-    return numba.njit(cache=True, error_model="numpy")(function)
+    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
 
 
 def _entries(digest: int) -> Loops:

@@ -38,6 +38,8 @@ THREADS_FROM: Final = 100_000
 WORTH_S: Final = 3.0
 """Work that is worth starting processes for, seconds of one core."""
 COMPILE_S: Final = 600.0
+RETURNS_MAX: Final = 256 << 20
+"""Bytes of the returns of all candidates: what asks whether the best is luck takes some times as much."""
 
 Tell = Callable[[str, float], None]
 """Told a step (`read`, `try`) and how much of it is done, 0 to 1."""
@@ -156,7 +158,7 @@ class Evaluator:
             For each its figures, or in words why there are none.
 
         Raises:
-            DeskError: The bars are wrong, or the strategy hangs.
+            DeskError: The bars are wrong, they are too many combinations, or the strategy hangs.
         """
         if not chosen:
             return []
@@ -169,6 +171,7 @@ class Evaluator:
         def done(answers: Iterable[tuple[int, Figures | str]]) -> None:
             for number, answer in answers:
                 found[number] = answer
+                _check_room(answer, expected or len(tasks))
                 tell("try", len(found) / len(tasks))
 
         for workers, part in self._ways(tasks, expected or len(tasks)):
@@ -270,6 +273,22 @@ def gathered(chosen: Sequence[BaseModel], answers: Sequence[Figures | str]) -> t
     )
     daily = np.array([found.returns for _, found in tried])
     return Candidates([one for one, _ in tried], figures, daily, tried[0][1].dates), failed
+
+
+def _check_room(answer: Figures | str, expected: int) -> None:
+    """Refuse to begin what would not fit.
+
+    Raises:
+        DeskError: The returns of all would be too many.
+    """
+    if isinstance(answer, str) or answer.returns.nbytes * expected <= RETURNS_MAX:
+        return
+    most = RETURNS_MAX // answer.returns.nbytes
+    msg = (
+        f"{expected:,} combinations on {len(answer.returns):,} days are more than fit: try up to {most:,}, such as "
+        "with --search random or tpe, or a shorter span"
+    )
+    raise DeskError(msg)
 
 
 def _cores() -> int:

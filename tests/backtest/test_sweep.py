@@ -112,6 +112,13 @@ def test_what_cannot_be_swept_is_one_sentence(space, hunt, words):
     assert words in str(error.value)
 
 
+def test_what_would_not_fit_is_refused_after_the_first(monkeypatch):
+    """400 days of 8 bytes: so many fit as 4,000 bytes have room for."""
+    monkeypatch.setattr(evaluating, "RETURNS_MAX", 4_000)
+    with pytest.raises(DeskError, match=r"12 combinations on 400 days are more than fit: try up to 1, such as with"):
+        swept(GRID)
+
+
 def test_a_strategy_that_looks_ahead_is_found_out():
     """In plain Python the later bars are in the same lists."""
     decide = """def decide(state, bar, p):
