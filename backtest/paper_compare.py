@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import isnan
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from backtest.certificates import Difference
 from backtest.frames import fills_frame, orders_frame, trades_frame
 from backtest.paper_rerun import Decision, Rerun
 from backtest.paper_start import Started
@@ -23,28 +24,6 @@ _PLACED: Final = (
 """What an order is from the beginning; the rest comes with its fills and its end."""
 _SAID: Final = frozenset({"seq", "symbol", "kind", "side", "units", "time", "price", "exposure", "equity"})
 """What is said of a row that only one of the two has."""
-
-
-class Difference(NamedTuple):
-    """The first line in which the two are not the same."""
-
-    kind: str
-    """One of `COMPARED`, or `runs`."""
-    number: int
-    """Of the row."""
-    field: str
-    """A column; `row` where one of the two has none."""
-    paper: Any
-    rerun: Any
-    seq: int
-    """Row of the journal at which it came to be."""
-
-    def __str__(self) -> str:
-        what = f"{self.kind} {self.number} (row {self.seq} of the journal)"
-        if self.field == "row":
-            missing = "paper" if self.paper is None else "the rerun"
-            return f"{what}: {missing} has no such row; it is {self.rerun if self.paper is None else self.paper}"
-        return f"{what}: {self.field} is {self.paper!r} on paper and {self.rerun!r} in the rerun"
 
 
 def compared(

@@ -5,13 +5,14 @@ there: so a chain of them reaches from a run's start to now. One that found a di
 begins again at the last that was equal, and the difference stays named until it is explained.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from backtest.certificates import DIFFERENT, EQUAL, Certificate, Difference
 from backtest.logged_bars import Log
-from backtest.paper_compare import COMPARED, Difference, compared
+from backtest.paper_compare import COMPARED, compared
 from backtest.paper_rerun import FAILED, Ask, EndState, Rerun, begin_of, closed, opened, rerun
 from backtest.paper_start import Started, started
 from backtest.patience import PATIENCE_S, Beat, patiently
@@ -22,8 +23,6 @@ from market.intervals import MINUTE_NS
 from sinks.paper_book import Control, PaperBook, Position, Row, Written
 from trading.headroom import Headroom
 
-EQUAL: Final = "equal"
-DIFFERENT: Final = "different"
 REVISED_MOST: Final = 200
 """Revised bars that a certificate names."""
 HUNG: Final = "has not come back"
@@ -31,28 +30,6 @@ HUNG: Final = "has not come back"
 DAILY_LOSS: Final = "desk_daily_loss"
 """The event of a run that the loss of all runs stopped."""
 _OF_ACCOUNTS: Final = frozenset({"stop", "flatten", "revive", "split", "dividend"})
-
-
-class Certificate(NamedTuple):
-    """What a comparison came to."""
-
-    run: str
-    number: int
-    from_seq: int
-    """Row of the journal behind which it begins."""
-    to_seq: int
-    """The last row."""
-    day: str
-    """Date of the last row's clock, UTC."""
-    result: str
-    """`equal` or `different`."""
-    first: Difference | None
-    counts: Mapping[str, int]
-    """Rows that were compared, by kind."""
-    revised: Sequence[Row]
-    """Bars that the run had seen and that were corrected since: they change nothing, and are told."""
-    made_at: int
-    """ns."""
 
 
 class Proof(NamedTuple):
@@ -179,16 +156,6 @@ def prove(
     result = EQUAL if first is None else DIFFERENT
     revised = _revised(told, made)
     return Proof(Certificate(run, number, after, upto, day, result, first, counts, revised, now_ns), closed(made.end))
-
-
-def certificates(book: PaperBook, run: str) -> list[Certificate]:
-    """Those that a run has, in their order."""
-    found = []
-    for row in book.rows("certificates", run):
-        first = None if row["first"] is None else Difference(**row["first"])
-        fields = {name: row[name] for name in Certificate._fields}
-        found.append(Certificate(**{**fields, "first": first, "revised": row["revised"] or []}))
-    return found
 
 
 def _begin(row: Row, earlier: Sequence[Row], rows: Rows, graces: Graces) -> EndState:

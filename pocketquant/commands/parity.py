@@ -14,7 +14,7 @@ from pocketquant.progress import progress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from backtest.parity import Certificate
+    from backtest.certificates import Certificate
     from infra.settings import Settings
     from sinks.paper_book import PaperBook, Row
 
@@ -111,7 +111,7 @@ def _proven(
 
 def _earlier(book: "PaperBook", chosen: "Sequence[Row]") -> "list[tuple[Row, Certificate | None, str]]":
     """Runs with the certificates that they have."""
-    from backtest.parity import certificates
+    from backtest.certificates import certificates
 
     return [(row, one, "") for row in chosen for one in certificates(book, row["run"])]
 
