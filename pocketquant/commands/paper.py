@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from infra.settings import Settings
-    from sinks.paper_book import Action, PaperBook, Row
+    from sinks.paper_book import Action, Control, PaperBook, Row
 
 _Result = TypeVar("_Result")
 
 REVIVED: Final = frozenset({"stopped", "flattening", "killed"})
 PATIENCE_S: Final = 10.0
 """How long a command waits for the dataflow to take up what it was asked."""
+BEGIN_S: Final = 2.0
+"""How long it waits for the run that was taken up to be written down."""
 
 
 @click.group(
@@ -248,9 +250,8 @@ def _show(held: "list[Row]", events: "list[Row]", name: str | None, form: Format
     elif form == "table" and name is not None and len(held) == 1:
         text = runs.describe(held[0], events, time.time_ns()) + "\n"
     else:
-        columns = runs.SHOWN if form == "table" and output is None else tuple(runs.RUNS)
-        rows = [runs.run_values(row)[: len(columns)] for row in held]
-        records = Records({column: runs.RUNS[column] for column in columns}, rows, empty=NOTHING)
+        brief = form == "table" and output is None
+        records = _brief(held) if brief else Records(runs.RUNS, [runs.run_values(row) for row in held], empty=NOTHING)
         write(records, form, output)
         return
     if output is None:
@@ -269,9 +270,15 @@ def _records(book: "PaperBook", ids: set[str] | None) -> Records:
     """Runs for who watches them."""
     from pocketquant.paper import runs
 
+    return _brief([row for row in runs.all_runs(book, time.time_ns()) if ids is None or row["run"] in ids])
+
+
+def _brief(held: "list[Row]") -> Records:
+    """Runs for a terminal."""
+    from pocketquant.paper import runs
+
     columns = {name: runs.RUNS[name] for name in runs.SHOWN}
-    rows = [row for row in runs.all_runs(book, time.time_ns()) if ids is None or row["run"] in ids]
-    return Records(columns, [runs.run_values(row)[: len(columns)] for row in rows], empty=NOTHING)
+    return Records(columns, [runs.shown_values(row) for row in held], empty=NOTHING)
 
 
 def _writing(settings: "Settings") -> "PaperBook":
@@ -309,6 +316,9 @@ def _tell(settings: "Settings", book: "PaperBook", asked: "dict[int, tuple[str, 
         if control.refused:
             refused += 1
             note(f"run {run}: refused: {control.refused}")
+        elif control.applied_seq is not None and (why := _failed(book, control)):
+            refused += 1
+            note(f"run {run}: failed at its start: {why}")
         elif control.applied_seq is not None:
             note(f"run {run}: {words}, from row {control.applied_seq} of the journal on")
         elif not settings.paper.enabled and not up:
@@ -318,6 +328,14 @@ def _tell(settings: "Settings", book: "PaperBook", asked: "dict[int, tuple[str, 
         else:
             note(f"run {run}: asked; the desk is not running, so it waits for the next `pq up`")
     return 1 if refused else 0
+
+
+def _failed(book: "PaperBook", control: "Control") -> str:
+    """Why a run that was started failed on the bars before its first; empty if it did not."""
+    from pocketquant.paper import runs
+
+    row = runs.began(book, control.run, BEGIN_S) if control.action == "start" else None
+    return row["why"] or "" if row is not None and row["state"] == "failed" else ""
 
 
 def _rightly_used(do: Callable[[], _Result]) -> _Result:

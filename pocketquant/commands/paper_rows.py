@@ -11,7 +11,7 @@ import click
 
 from market.errors import DeskError
 from pocketquant import options
-from pocketquant.output import Format, Records, aside, note, write
+from pocketquant.output import Format, Kind, Records, aside, note, write
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -118,15 +118,18 @@ def summary(
         lines = totals(book, chosen_runs(book, name), every, time.time_ns(), settings.paper.keep_days)
     rows = [line.values() for line in lines]
     if picked == "table":
-        rows = [tuple(_short(value) for value in row) for row in rows]
+        kinds = COLUMNS.values()
+        rows = [tuple(_short(kind, value) for kind, value in zip(kinds, row, strict=True)) for row in rows]
     write(Records(COLUMNS, rows, empty=NOTHING), picked, output)
 
 
 NOTHING: Final = "no paper run has begun yet: `pq paper status` shows what was asked for"
 
 
-def _short(value: Any) -> Any:
-    """A figure with the digits that a person reads: a table is no place for sixteen."""
+def _short(kind: Kind, value: Any) -> Any:
+    """A value with the digits that a person reads: a table is no place for sixteen, nor for nanoseconds."""
+    if kind == "time" and value is not None:
+        return value // 10**9 * 10**9
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 

@@ -1,7 +1,7 @@
 """Paper runs as users name and see them."""
 
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +18,8 @@ STALE_S: Final = 10.0
 """A status that is older tells of a process that hangs, or of none."""
 DAY_NS: Final = 86_400 * 10**9
 ENDED: Final = frozenset({"stopped", "killed", "failed"})
+FILLS: Final = "at the first tick after the close that they were decided on, limits once one trades through them"
+"""What a paper run's own fill rule is, where a backtest on bars has others."""
 EVENTS_SHOWN: Final = 5
 NAMED_MAX: Final = 4
 """So many runs are named where a name fits several."""
@@ -169,6 +171,15 @@ def run_values(row: "Row") -> tuple[Any, ...]:
     return tuple(made.get(name) for name in RUNS)
 
 
+def shown_values(row: "Row") -> tuple[Any, ...]:
+    """The same for people: of `SHOWN`, with the digits that they read."""
+    digits = {"equity": 10, "return": 4, "drawdown": 4}
+    return tuple(
+        float(f"{value:.{digits[name]}g}") if name in digits and value is not None else value
+        for name, value in zip(SHOWN, run_values(row), strict=False)
+    )
+
+
 def document(row: "Row") -> dict[str, Any]:
     """A run as JSON: what `RUNS` has, with parameters, symbols and positions as they are, and the conditions."""
     times = {name for name, kind in RUNS.items() if kind == "time"}
@@ -250,11 +261,15 @@ def _and(text: str | None) -> str:
     return f": {text}" if text else ""
 
 
-def _conditions(row: "Row") -> Iterable[tuple[str, str]]:
+def _conditions(row: "Row") -> Iterator[tuple[str, str]]:
+    """What a run takes for granted, line by line."""
     from trading.opening import Conditions
 
-    plan = row.get("plan") or {}
-    return Conditions.model_validate(plan["conditions"]).lines(plan["symbols"]) if plan else ()
+    plan = row.get("plan")
+    if plan is None:
+        return
+    for name, text in Conditions.model_validate(plan["conditions"]).lines(plan["symbols"]):
+        yield name, FILLS if name == "fills" else text
 
 
 def paper_up(settings: Settings, now_ns: int) -> bool:
@@ -272,4 +287,14 @@ def answered(book: "PaperBook", numbers: Sequence[int], patience_s: float) -> "l
         waits = any(one.applied_seq is None and not one.refused for one in found)
         if not waits or time.monotonic() >= deadline:
             return found
+        time.sleep(0.05)
+
+
+def began(book: "PaperBook", run: str, patience_s: float) -> "Row | None":
+    """The run, waited for until it is written down or the patience ends."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        found = book.run(run)
+        if found or time.monotonic() >= deadline:
+            return found[0] if found else None
         time.sleep(0.05)
