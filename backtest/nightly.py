@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from backtest.on_desk import NIGHTLY, Desk, Done, Folders, planned, run_on
 from backtest.reading import Check
+from backtest.report import moment
 from backtest.running import Tell
 from market.intervals import Interval
 from market.symbols import Symbol
@@ -166,7 +167,7 @@ def standing(done: Done) -> Standing:
 
 def _held(trade: Any, whose: str) -> str:
     side = "long" if trade["side"] > 0 else "short"
-    return f"{whose}{side} since {day(int(trade['entry_time']))}"
+    return f"{whose}{side} since {moment(int(trade['entry_time']))[:10]}"
 
 
 def _gain(held: Records) -> float:
@@ -191,8 +192,3 @@ def _wanted(order: Any, whose: str) -> str:
         return f"{whose}go {'long' if amount > 0 else 'short' if amount < 0 else 'flat'}"
     side = "" if order["side"] == Side.NONE else f" {Side(order['side'])}"
     return f"{whose}{Kind(order['kind'])}{side}"
-
-
-def day(time_ns: int) -> str:
-    """A date, UTC."""
-    return f"{dt.datetime.fromtimestamp(time_ns // 10**9, dt.UTC):%Y-%m-%d}"

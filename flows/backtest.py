@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, cast
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
 
 from pydantic import Field
 
@@ -29,7 +30,15 @@ if TYPE_CHECKING:
 Cash = Annotated[float, Field(ge=1, le=1e12)]
 Source = Literal["store", "archive"]
 
-_STEPS: Final = {"read": "reading bars", "run": "running", "check": "checking for look-ahead", "report": "reporting"}
+_STEPS: Final = {
+    "read": "reading bars",
+    "try": "trying",
+    "run": "running",
+    "check": "checking for look-ahead",
+    "report": "reporting",
+}
+TELL_S: Final = 10.0
+"""A line in the log is a row in Prefect's database: one in this time is enough to see it move."""
 
 
 @part("run {name}")
@@ -89,7 +98,7 @@ def backtest(
 
     with desk() as found:
         keep_in(found.folders.cache)
-        _check_span(start, end)
+        check_span(start, end)
         plan, ready = planned(
             strategy,
             settings().strategies,
@@ -139,17 +148,20 @@ def fetch_lacking(found: "HistoryDesk", plan: "Plan", strategy: "Strategy", requ
 
 
 def told(tell: Callable[[str], None], name: str) -> Callable[[str, float], None]:
-    """Says each step of a run as it begins, and ends the run where a user cancels it."""
-    stop, last = means().stop, ""
+    """Says each step of a run as it begins, how far it is now and then, and ends the run where a user cancels it."""
+    stop, last, due = means().stop, "", 0.0
 
-    def telling(step: str, _share: float) -> None:
-        nonlocal last
+    def telling(step: str, share: float) -> None:
+        nonlocal last, due
         if stop.is_set():
             msg = f"{name} was stopped; nothing of it was written"
             raise StoppedError(msg)
         if step != last:
-            last = step
+            last, due = step, time.monotonic() + TELL_S
             tell(f"{name}: {_STEPS.get(step, step)}")
+        elif time.monotonic() >= due:
+            due = time.monotonic() + TELL_S
+            tell(f"{name}: {_STEPS.get(step, step)}, {share * 100:.0f} %")
 
     return telling
 
@@ -162,7 +174,12 @@ def check(rows: "Bars", interval: Interval, symbol: Symbol) -> "Checked":
     return cast("Checked", check_rows(rows, interval, calendar_for(symbol), time.time_ns()))
 
 
-def _check_span(start: Any, end: Any) -> None:
+def check_span(start: date | None, end: date | None) -> None:
+    """Refuse days that no schema can.
+
+    Raises:
+        DeskError: The end is not after the start.
+    """
     if start is not None and end is not None and end <= start:
         msg = f"the end {end} is not after the start {start}: give a later end"
         raise DeskError(msg)

@@ -17,7 +17,11 @@ from flows.nightly_backtests import nightly_backtests
 from flows.reconcile import reconcile
 from flows.session_report import session_report
 from flows.strategy_forms import Shown, offer
+from flows.sweep import EXAMPLE as SWEPT
+from flows.sweep import sweep
 from flows.sync import sync_all, sync_background, sync_bulk, sync_daily, sync_symbol
+from flows.walk_forward import EXAMPLE as WALKED
+from flows.walk_forward import walk_forward
 from flows.watch import watch
 from market.symbols import Symbol
 
@@ -90,6 +94,8 @@ def table(symbols: Sequence[Symbol], today: date) -> list[Entry]:
         Entry(cross_check, {"30 6 * * *": {}}, alone=True),
         Entry(watch, {"*/10 * * * *": {}}, alone=True, keeps=True),
         Entry(backtest, offers=True, parameters={**some, "strategy": "sma-cross"}),
+        Entry(sweep, offers=True, parameters={**some, "strategy": "sma-cross", "parameters": SWEPT}),
+        Entry(walk_forward, offers=True, parameters={**some, "strategy": "sma-cross", "parameters": SWEPT, **WALKED}),
         # By the calendar of New York's exchange: see flows.nightly_plan.
         Entry(nightly_backtests, alone=True, catch_up=True, offers=True),
     ]

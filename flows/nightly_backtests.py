@@ -129,7 +129,8 @@ class Night:
 
     def run(self, place: int) -> Row:
         """Run one of them; a failure is a row with its sentence."""
-        from backtest.nightly import day, run_wish, standing
+        from backtest.nightly import run_wish, standing
+        from backtest.report import moment
 
         wish, into = self.wishes[place], self._into[place]
         found = self._desk
@@ -159,7 +160,7 @@ class Night:
             ours.sharpe,
             ours.drawdown_max,
             ours.trades,
-            day(ours.end - 1),
+            moment(ours.end - 1)[:10],
             standing(done),
             into,
             self._pages,

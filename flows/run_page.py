@@ -8,12 +8,17 @@ from flows.report_files import link
 
 if TYPE_CHECKING:
     from backtest.on_desk import Done
+    from backtest.output import Output
     from backtest.running import Run
+    from sinks.places import Place
 
 SYMBOLS_DRAWN: Final = 3
-FILES: Final = ("report.html", "trades.csv", "orders.csv", "fills.csv", "equity.parquet", "metrics.json",
-                "manifest.json")  # fmt: skip
-_WORDS: Final = {"report.html": "the whole report"}
+FILES: Final = (
+    "report.html", "best/report.html", "results.csv", "results.parquet", "windows.csv", "trades.csv", "orders.csv",
+    "fills.csv", "equity.parquet", "metrics.json", "manifest.json",
+)  # fmt: skip
+"""Those that are linked, of any kind of run."""
+_WORDS: Final = {"report.html": "the whole report", "best/report.html": "the best one's own"}
 
 
 def page(done: "Done", runs: Path) -> str:
@@ -32,7 +37,7 @@ def page(done: "Done", runs: Path) -> str:
         f"### {report.title}",
         report.subtitle,
         f"**{outcome(done.run)}**",
-        links(done, runs),
+        links(done.made, done.place, runs),
         artifacts.picture(run_pictures.equity(report), "equity, and buy and hold; drawdown"),
     ]
     for chart in report.charts[:SYMBOLS_DRAWN]:
@@ -53,9 +58,15 @@ def outcome(run: "Run") -> str:
     )
 
 
-def links(done: "Done", runs: Path) -> str:
-    """Where a run's files are, with links that a browser can follow where it can."""
-    where = done.place.where
+def links(made: "Output", place: "Place", runs: Path) -> str:
+    """Where a run's files are, with links that a browser can follow where it can.
+
+    Args:
+        made: The files.
+        place: Where they are.
+        runs: Folder of the desk's runs; files elsewhere have no links.
+    """
+    where = place.where
     linked = [f"[{_WORDS.get(name, name)}]({found})" for name in FILES
-              if name in done.made.files and (found := link(Path(where) / name, runs))]  # fmt: skip
-    return " · ".join([*linked, f"run `{done.made.run}`", f"files in `{where}`"])
+              if name in made.files and (found := link(Path(where) / name, runs))]  # fmt: skip
+    return " · ".join([*linked, f"run `{made.run}`", f"files in `{where}`"])

@@ -18,6 +18,9 @@ POINTS_MOST: Final = 1_200
 """Of a line; a picture is about as many pixels wide."""
 MARKS_MOST: Final = 150
 """More entries and exits than these hide the price: the newest are drawn."""
+COLUMNS_WRITTEN: Final = 12
+"""In the cells of a map with more, numbers would run into each other."""
+COLUMNS_NAMED: Final = 24
 
 _OURS: Final = "#3b6fd4"
 _THEIRS: Final = "#9aa7b8"
@@ -26,7 +29,7 @@ _DOWN: Final = "#d1495b"
 
 
 def equity(report: "Report") -> "Figure":
-    """Equity beside buy and hold, and below it how far both stand under their peaks."""
+    """Equity beside buy and hold, and below it how far both stand under their peaks; lines where windows begin."""
     from matplotlib.figure import Figure
 
     from backtest.curve import drawdowns
@@ -40,11 +43,14 @@ def equity(report: "Report") -> "Figure":
     upper.plot(times, report.benchmark_equity[kept], color=_THEIRS, linewidth=1, label="buy and hold")
     upper.plot(times, curve.equity[kept], color=_OURS, linewidth=1.3, label="strategy")
     upper.set_ylabel(report.currency, fontsize=8)
-    upper.legend(loc="upper left", fontsize=8, frameon=False)
+    upper.legend(loc="best", fontsize=8, frameon=False)
     upper.ticklabel_format(axis="y", useOffset=False, style="plain")
     lower.plot(times, -100 * drawdowns(report.benchmark_equity, cash)[kept], color=_THEIRS, linewidth=0.8)
     lower.fill_between(times, -100 * drawdowns(curve.equity, cash)[kept], 0, color=_DOWN, alpha=0.55, linewidth=0)
     lower.set_ylabel("drawdown %", fontsize=8)
+    for bound in report.bounds:
+        for axes in (upper, lower):
+            axes.axvline(_times(np.array([bound]))[0], color="#b8bec8", linewidth=0.7, linestyle=":")
     _quiet(upper, lower)
     return figure
 
@@ -88,8 +94,17 @@ def trades(chart: "Chart", made: "Records") -> "Figure":
     return figure
 
 
-def grid(rows: Sequence[str], columns: Sequence[str], values: Any, title: str, form: str = "{:.1f}") -> "Figure":
-    """Numbers as a map: red below 0, green above.
+def grid(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Any,
+    title: str,
+    form: str = "{:.1f}",
+    *,
+    good: int = 1,
+    axes: tuple[str, str] = ("", ""),
+) -> "Figure":
+    """Numbers as a map: green where they are good, and where there are both, white is 0.
 
     Args:
         rows: Names.
@@ -97,25 +112,83 @@ def grid(rows: Sequence[str], columns: Sequence[str], values: Any, title: str, f
         values: (rows, columns) of float64; NaN where there is none, which stays white.
         title: Over the map.
         form: Of a number, where there is room to write it.
+        good: 1 where more is better, -1 where less is.
+        axes: What the columns and the rows are, where that must be said.
     """
     from matplotlib.figure import Figure
 
     found = np.asarray(values, float)
     height = 1.0 + 0.3 * len(rows)
-    figure = Figure(figsize=(min(14.0, max(4.5, 2.0 + 0.75 * len(columns))), height), layout="constrained")
-    axes = figure.subplots()
-    most = float(np.nanmax(np.abs(found))) if np.isfinite(found).any() else 1.0
-    axes.imshow(found, cmap="RdYlGn", vmin=-most or -1.0, vmax=most or 1.0, aspect="auto")
-    axes.set_xticks(range(len(columns)), columns, fontsize=7, rotation=30 if len(columns) > 4 else 0, ha="center")
-    axes.set_yticks(range(len(rows)), rows, fontsize=7)
-    axes.tick_params(length=0)
-    for spine in axes.spines.values():
+    figure = Figure(figsize=(min(WIDTH, max(4.5, 2.0 + 0.75 * len(columns))), height), layout="constrained")
+    drawn = figure.subplots()
+    low, high = (np.nanmin(found), np.nanmax(found)) if np.isfinite(found).any() else (0.0, 0.0)
+    if low < 0 < high or low == high:
+        low, high = (-max(abs(low), abs(high), 1e-12), max(abs(low), abs(high), 1e-12))
+    drawn.imshow(found, cmap="RdYlGn" if good > 0 else "RdYlGn_r", vmin=low, vmax=high, aspect="auto")
+    step = -(-len(columns) // COLUMNS_NAMED)
+    named = range(0, len(columns), step)
+    drawn.set_xticks(list(named), [columns[place] for place in named], fontsize=7, rotation=0 if len(named) < 9 else 45)
+    drawn.set_yticks(range(len(rows)), rows, fontsize=7)
+    drawn.tick_params(length=0)
+    drawn.set_xlabel(axes[0], fontsize=8)
+    drawn.set_ylabel(axes[1], fontsize=8)
+    for spine in drawn.spines.values():
         spine.set_visible(False)
-    if len(columns) <= 16:
+    if len(columns) <= COLUMNS_WRITTEN:
         for (row, column), value in np.ndenumerate(found):
             if np.isfinite(value):
-                axes.text(column, row, form.format(value), ha="center", va="center", fontsize=7)
+                drawn.text(column, row, form.format(value), ha="center", va="center", fontsize=7)
+    drawn.set_title(title, fontsize=9, loc="left")
+    return figure
+
+
+def curves(names: Sequence[str], lines: Sequence[tuple[str, Any]], title: str) -> "Figure":
+    """A line each over the values of one parameter.
+
+    Args:
+        names: Of the values.
+        lines: Names, and a number at each value; NaN where there is none.
+        title: Over the picture.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
+    axes = figure.subplots()
+    for (name, values), colour in zip(lines, (_OURS, _THEIRS), strict=False):
+        axes.plot(range(len(names)), values, color=colour, linewidth=1.4, marker="o", markersize=3, label=name)
+    step = -(-len(names) // COLUMNS_NAMED)
+    named = range(0, len(names), step)
+    axes.set_xticks(list(named), [names[place] for place in named])
+    axes.legend(loc="best", fontsize=8, frameon=False)
     axes.set_title(title, fontsize=9, loc="left")
+    _quiet(axes)
+    return figure
+
+
+def pairs(names: Sequence[str], first: tuple[str, Any], second: tuple[str, Any], title: str) -> "Figure":
+    """Two columns for each name: what was promised, and what was kept.
+
+    Args:
+        names: Of the pairs.
+        first: What the one is, and its numbers; NaN where there is none.
+        second: The same of the other.
+        title: Over the picture.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
+    axes = figure.subplots()
+    places = np.arange(len(names))
+    for (name, values), colour, aside in ((first, _THEIRS, -0.2), (second, _OURS, 0.2)):
+        axes.bar(places + aside, np.nan_to_num(np.asarray(values, float)), width=0.4, color=colour, label=name)
+    axes.axhline(0, color="#4a5568", linewidth=0.7)
+    # A single pair is one among those that may come, and no slab.
+    axes.set_xlim(-0.7, max(len(names), 6) - 0.3)
+    named = range(0, len(names), -(-len(names) // 8))
+    axes.set_xticks(list(named), [names[place] for place in named])
+    axes.legend(loc="best", fontsize=8, frameon=False)
+    axes.set_title(title, fontsize=9, loc="left")
+    _quiet(axes)
     return figure
 
 

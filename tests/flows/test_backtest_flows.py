@@ -1,57 +1,24 @@
 """Backtests from forms and by night, on a desk with daily bars: what is written, shown, said, and kept."""
 
-from contextlib import closing
 from datetime import date
 
-import numpy as np
 import pytest
+from ran.daily_desk import COINS, daily_desk, noted
 from ran.flows import Ran, run_here
-from stored_bars import bar, batch
 
 from backtest import nightly
 from backtest.on_desk import NIGHTLY
 from flows import nightly_backtests as flow
 from flows.backtest import backtest
 from flows.nightly_backtests import nightly_backtests
-from infra.folders import Folders
-from market.intervals import MINUTE_NS, Interval
+from market.intervals import Interval
 from market.symbols import Symbol
-from sinks.bar_store import open_store
-from sinks.registry_book import Instrument, RegistryBook
-from sinks.run_book import RunBook
-
-DAY = 1440
-COINS = ["KRAKEN:BTCUSD", "KRAKEN:ETHUSD"]
-
-
-def days(count, stream):
-    """Closed daily bars, whose price goes up and down in waves of 40 days."""
-    closes = 100 + 20 * np.sin(np.arange(count) / 40 * 2 * np.pi + stream)
-    before = np.append(closes[0], closes[:-1])
-    made = []
-    for day, (close, opened) in enumerate(zip(closes, before, strict=True)):
-        row = bar(day * DAY, float(close), stream=stream, interval=Interval.D1, open=float(opened))
-        row["high"], row["low"] = max(close, opened) + 1, min(close, opened) - 1
-        row["end"] = row["start"] + DAY * MINUTE_NS
-        made.append(row)
-    return made
 
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
     """A desk with 200 daily bars of one symbol and 12 of another, both registered."""
-    folders = Folders(tmp_path / "desk").create()
-    monkeypatch.setenv("POCKETQUANT_DATA_DIR", str(folders.data_dir))
-    with closing(open_store(str(folders.bars))) as store:
-        store.upsert(batch(*days(200, 0), *days(12, 1)), writer="import", own_revisions=True)
-    with RegistryBook(folders.history) as book:
-        book.put(Instrument(Symbol(*coin.split(":"))) for coin in COINS)
-    return folders
-
-
-def noted(folders):
-    with RunBook(folders.history) as book:
-        return {one.run: one for one in book.runs()}
+    return daily_desk(tmp_path / "desk", monkeypatch, 200, 12)
 
 
 def test_a_form_as_it_is_filled_leaves_a_report_and_a_page(desk, monkeypatch):

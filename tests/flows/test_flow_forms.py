@@ -7,8 +7,10 @@ from typing import get_args
 import pytest
 from prefect.utilities.schema_tools import ValidationError, validate
 
+from backtest.sweep import METRICS, Hunt
 from flows import forms
 from flows.deployments import deployment, table
+from flows.sweep import MetricName, Search
 from infra.settings import Providers
 from market.intervals import NAMES
 from market.symbols import Symbol
@@ -46,6 +48,8 @@ def test_the_choices_are_those_of_the_desk():
     """A Literal can only be made of literals, so nothing but this keeps them together."""
     assert get_args(forms.IntervalName) == NAMES
     assert set(get_args(forms.ProviderName)) == set(Providers.model_fields)
+    assert get_args(MetricName) == tuple(METRICS)
+    assert get_args(Search) == get_args(Hunt.model_fields["search"].annotation)
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -124,6 +128,8 @@ def test_the_table_of_flows_is_the_one_that_was_promised(deployed):
         "cross-check": ["30 6 * * *"],
         "watch": ["*/10 * * * *"],
         "backtest": [],
+        "sweep": [],
+        "walk-forward": [],
         "nightly-backtests": [],
     }
     assert {one.schedule.timezone for made in deployed.values() for one in made.schedules} == {"UTC"}

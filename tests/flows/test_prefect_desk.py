@@ -5,6 +5,7 @@ One desk serves all tests here, in their order: its start alone is twenty second
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -134,7 +135,7 @@ def test_what_is_to_run_by_itself_is_planned(desk):
     entries = table([], datetime.now(UTC).date())
     assert set(names.values()) == {entry.flow.name for entry in entries}
 
-    wanted = {entry.flow.name for entry in entries if entry.crons} | {"session-report"}
+    wanted = {entry.flow.name for entry in entries if entry.crons} | {"session-report", "nightly-backtests"}
 
     def planned():
         runs = desk.find("flow_runs", flow_runs={"state": {"type": {"any_": ["SCHEDULED"]}}})
@@ -179,7 +180,8 @@ def test_a_backfill_killed_half_way_goes_on_where_it_was(desk):
     first = desk.submit("backfill", symbols=SYMBOLS, start=start).json()["id"]
 
     def done():
-        return sum(one["chunks_done"] for one in desk.pq("backfill", "--status"))
+        # None of a symbol whose chunks are not planned yet.
+        return sum(one["chunks_done"] or 0 for one in desk.pq("backfill", "--status"))
 
     until(lambda: done() >= 4, "some chunks")
     desk.runs_process(first).kill()
@@ -207,6 +209,30 @@ def test_a_backfill_killed_half_way_goes_on_where_it_was(desk):
     assert {one["key"] for one in artifacts} == {"backfill", "backfill-progress"}
     (shown,) = (one["data"] for one in artifacts if one["key"] == "backfill")
     assert "![what is held, by day](data:image/png;base64," in shown
+
+
+def test_a_backtest_starts_from_its_form_and_its_report_opens_beside_it(desk):
+    """The form is filled but for the length of the bars; those of three days were fetched above."""
+    start = (datetime.now(UTC) - timedelta(days=3)).date().isoformat()
+    run = desk.finish(desk.submit("backtest", interval="1m", start=start, parameters={"fast": 5}).json()["id"])
+    assert run["state_name"] == "Completed", run["state"]["message"]
+    assert run["name"] == "sma-cross SIM:BTCUSD 1m"
+    (noted,) = desk.pq("report")
+    assert run["state"]["message"].endswith(f"run {noted['run']}")
+
+    (shown,) = desk.find("artifacts", artifacts={"flow_run_id": {"any_": [run["id"]]}})
+    (link,) = re.findall(r"\[the whole report\]\((.*?)\)", shown["data"])
+    page = httpx.get(f"{desk.pq('status')['flows']['ui']}{link}")
+    assert page.status_code == 200
+    assert "sandbox allow-scripts" in page.headers["content-security-policy"]
+    assert "<h1>sma-cross fast=5 slow=30" in page.text
+
+
+def test_a_strategy_that_is_none_is_refused_at_submit(desk):
+    """The drop-down is made of the files that there are."""
+    answer = desk.submit("backtest", strategy="sma-crss")
+    assert answer.status_code == 409
+    assert "'sma-crss' is not one of" in answer.json()["detail"]
 
 
 def test_a_gap_is_healed_at_once(desk):

@@ -30,6 +30,12 @@ def test_a_runs_equity_is_drawn_however_long_it_was(days):
     assert len(figure.axes[0].lines[1].get_xdata()) <= run_pictures.POINTS_MOST + 2
 
 
+def test_the_begin_of_each_window_is_marked():
+    bounds = tuple((report().curve.time[place]) for place in (10, 40))
+    figure = run_pictures.equity(report()._replace(bounds=bounds))
+    assert len(figure.axes[0].lines) == 2 + len(bounds)
+
+
 @pytest.mark.parametrize(("won", "lost"), [(0, 0), (1, 0), (3, 2), (400, 400)])
 def test_a_trade_is_a_line_from_its_entry_to_its_exit(won, lost):
     """Of many the newest, and then only the bars that they were on."""
@@ -39,6 +45,15 @@ def test_a_trade_is_a_line_from_its_entry_to_its_exit(won, lost):
     _, *lines = figure.axes[0].lines
     assert len(lines) == min(won + lost, run_pictures.MARKS_MOST)
     assert (f"the newest {run_pictures.MARKS_MOST} of" in figure.axes[0].get_title("left")) is (won + lost > 150)
+
+
+@pytest.mark.parametrize("count", [1, 5, 200])
+def test_what_windows_promised_and_kept_is_drawn_however_many(count):
+    """One that chose nothing has no figure."""
+    names = [f"2026-{number}" for number in range(count)]
+    kept = [nan, *[-0.5] * (count - 1)]
+    assert drawn(run_pictures.pairs(names, ("learned", [1.0] * count), ("tested", kept), "Sharpe"))
+    assert drawn(run_pictures.curves(names, [("Sharpe", kept)], "Sharpe by fast"))
 
 
 def test_a_map_leaves_white_what_is_not_there():
