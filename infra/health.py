@@ -29,7 +29,7 @@ def unhealthy(path: Path, *, now_ns: int) -> str | None:
 def main(arguments: list[str]) -> int:
     """Check one process; the reason goes to standard error."""
     if len(arguments) != 1:
-        print("usage: python -m infra.health ingest|bars", file=sys.stderr)  # noqa: T201
+        print("usage: python -m infra.health ingest|bars|paper", file=sys.stderr)  # noqa: T201
         return 2
     try:
         reason = unhealthy(load_settings().folders.status_file(arguments[0]), now_ns=time.time_ns())

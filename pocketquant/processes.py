@@ -11,8 +11,9 @@ from infra.settings import Settings
 from infra.status import read_status
 from pocketquant.children import ChildSpec
 
-STOP_ORDER: Final = ("flows", "prefect", "ingest", "simulated", "bars", "redis")
-"""What writes stops first; bars then reads the rest and flushes, while Redis is still there for it. The flows go before
+STOP_ORDER: Final = ("flows", "prefect", "ingest", "simulated", "bars", "paper", "redis")
+"""What writes stops first; bars then reads the rest and flushes, while Redis is still there for it, and paper what bars
+made of it. The flows go before
 the server that they report to: without it they would wait for it in vain."""
 
 
@@ -49,6 +50,9 @@ def specs(settings: Settings, feeds: list[str], config: Path | None) -> list[Chi
         # Bars may have much to drain into a slow store before it can end.
         _ours("bars", "dataflows.bars", settings, common, environ, stop_s=25.0),
     ]
+    if settings.paper.enabled:
+        # The flows need not wait for it: it may have a strategy to compile first.
+        children.append(_ours("paper", "dataflows.paper", settings, common, environ, stop_s=25.0, gates=False))
     return children + (_flows(settings, common, environ) if settings.flows.enabled else [])
 
 

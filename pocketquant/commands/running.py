@@ -22,7 +22,7 @@ DOWN_S: Final = 120.0
         "pq up",
         "pq up --feed kraken --symbol KRAKEN:BTCUSD --symbol KRAKEN:ETHUSD",
         "pq up --feed sim --data-dir sandbox --exit-after 120",
-        "pq up --without flows",
+        "pq up --without flows --without paper",
     )
 )
 @click.option(
@@ -38,9 +38,10 @@ DOWN_S: Final = 120.0
 @click.option(
     "--without",
     "without",
-    type=click.Choice(["flows"]),
+    type=click.Choice(["flows", "paper"]),
     multiple=True,
-    help="Leave out: flows are Prefect's server, its UI, and all that moves history by a schedule.",
+    help="Leave out: flows are Prefect's server, its UI, and all that moves history by a schedule; paper is paper "
+    "trading.",
 )
 @click.option("--plain", is_flag=True, help="Plain lines instead of the live screen.")
 @options.desk_options
@@ -58,7 +59,7 @@ def up(
     from infra import logs
     from pocketquant.desk import Desk
 
-    chosen_out = {"flows": {"enabled": False}} if "flows" in without else {}
+    chosen_out = {name: {"enabled": False} for name in without}
     settings = options.settings(data_dir, config, feeds=list(feeds) or None, **chosen_out)
     for symbol in symbols:
         options.check_exchange(symbol)

@@ -61,16 +61,20 @@ def test_down_without_a_desk_is_said(pq, desk):
 @pytest.mark.parametrize(
     ("options", "feeds", "names"),
     [
-        ({}, ["sim"], ["redis", "simulated", "ingest", "bars", "prefect", "flows"]),
-        ({}, ["kraken"], ["redis", "ingest", "bars", "prefect", "flows"]),
-        ({"redis_url": "redis://127.0.0.1:1"}, ["kraken"], ["ingest", "bars", "prefect", "flows"]),
+        ({}, ["sim"], ["redis", "simulated", "ingest", "bars", "paper", "prefect", "flows"]),
+        ({}, ["kraken"], ["redis", "ingest", "bars", "paper", "prefect", "flows"]),
+        ({"redis_url": "redis://127.0.0.1:1"}, ["kraken"], ["ingest", "bars", "paper", "prefect", "flows"]),
         (
-            {"simulated": {"url": "ws://127.0.0.1:1/kraken"}, "flows": {"enabled": False}},
+            {
+                "simulated": {"url": "ws://127.0.0.1:1/kraken"},
+                "flows": {"enabled": False},
+                "paper": {"enabled": False},
+            },
             ["sim"],
             ["redis", "ingest", "bars"],
         ),
     ],
-    ids=["simulated", "live", "a Redis of one's own", "an exchange that runs already, and no flows"],
+    ids=["simulated", "live", "a Redis of one's own", "an exchange that runs already, and neither flows nor paper"],
 )
 def test_a_desk_is_made_of_what_is_not_there_yet(folders, options, feeds, names):
     settings = load_settings(folders.data_dir, environ={}, **options)
