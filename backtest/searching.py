@@ -238,7 +238,7 @@ def _distribution(axis: Axis) -> "BaseDistribution":
 
 
 def _value(axis: Axis, drawn: Any) -> Any:
-    return axis.values[drawn] if axis.values else drawn
+    return axis.values[drawn] if axis.values else axis.tidy(drawn)
 
 
 Try = Callable[[list[BaseModel]], Sequence[float]]

@@ -13,7 +13,7 @@ rule=*               every member, both positions of a switch; of a number its w
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from math import exp, isfinite, log, prod
+from math import ceil, exp, isfinite, log, log10, prod
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -60,8 +60,19 @@ class Axis(NamedTuple):
         room = 0.5 if self.whole else 0.0
         low, high = self.low - room, self.high + room
         found = exp(rng.uniform(log(low), log(high))) if self.log else rng.uniform(low, high)
-        found = min(max(found, self.low), self.high)
-        return round(found) if self.whole else float(found)
+        return self.tidy(found)
+
+    def tidy(self, number: float) -> Any:
+        """A number of the range with no more digits than anybody would write: a ten-thousandth of it, or four in all.
+
+        >>> Axis("low", (), True, 10, 40).tidy(39.71625249697653), Axis("by", (), True, 0.01, 1, True).tidy(0.0123456)
+        (39.72, 0.01235)
+        """
+        if self.whole:
+            return min(max(round(number), int(self.low)), int(self.high))
+        digits = 4 - ceil(log10(self.high - self.low))
+        found = float(f"{number:.4g}") if self.log else round(float(number), digits)
+        return min(max(found, self.low), self.high)
 
 
 class Space(NamedTuple):

@@ -157,7 +157,7 @@ def test_ranges_without_steps_are_drawn_within_their_ends():
 
     assert space.size is None
     assert all(isinstance(one["length"], int) and 2 <= one["length"] <= 500 for one in drawn)
-    assert all(1 <= one["width"] <= 3 for one in drawn)
+    assert all(1 <= one["width"] <= 3 and len(str(one["width"])) <= len("1.0001") for one in drawn)
     # By ratios as many below the geometric mean as above it: 31.6 and 0.1; half of 400, within four deviations of 10.
     assert abs(sum(one["length"] < 31.6 for one in drawn) - 200) < 40
     assert abs(sum(one["share"] < 0.1 for one in drawn) - 200) < 40
