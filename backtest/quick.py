@@ -1,5 +1,6 @@
 """Runs of which nothing is kept but the figures: for sweeps, which make thousands of them on the same bars."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,8 +71,12 @@ class Quick:
         self._first = first
         self._loops = loops
 
-    def figures(self, chosen: BaseModel) -> Figures:
-        """Run with these parameters, by `strategy.read_parameters`.
+    def figures(self, chosen: BaseModel, tell: Callable[[float, int], None] = lambda _share, _row: None) -> Figures:
+        """Run.
+
+        Args:
+            chosen: Parameters, by `strategy.read_parameters`.
+            tell: As of `simulate`.
 
         Raises:
             DeskError: The strategy went wrong, or the account cannot go on.
@@ -85,6 +90,7 @@ class Quick:
             self._currency,
             first=self._first,
             loops=self._loops,
+            tell=tell,
             keep=KEEP_FILLS | KEEP_TRADES,
         )
         metrics, walked = measure_walked(made.curve, made.trades, made.fills, self._terms)

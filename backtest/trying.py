@@ -69,8 +69,7 @@ class Trier:
             msg = f"there are {self._bars:,} bars, and the strategy wants more than {needs.warm_up:,} to warm up"
             raise DeskError(msg)
         assert self._quick is not None
-        tell()
-        return self._quick.figures(chosen)
+        return self._quick.figures(chosen, lambda _share, _row: tell())
 
     def _begin(self, intervals: tuple[Interval, ...], window: Window) -> None:
         """Take the bars of a window in hand."""

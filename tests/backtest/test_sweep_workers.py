@@ -1,5 +1,6 @@
 """Workers that hang, end or are interrupted are named, and leave nothing; mapped bars are the bars that were read."""
 
+import math
 import multiprocessing
 import os
 import signal
@@ -12,11 +13,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ran.running import loops
 from ran.sweeping import BTC, planned, swept, waves, written
 
 from backtest import evaluator as evaluating
 from backtest.preparing import prepare
+from backtest.simulating import CHUNK
 from backtest.stream import CHANGE, RATE, SPLIT, stream
+from backtest.trying import WHOLE, Trier
 from backtest.worker_processes import keep_stream, kept_stream
 from market.actions import Action, ActionKind
 from market.adjustment import Cut
@@ -66,6 +70,17 @@ def split_stream():
     return stream(
         {(BTC, Interval.D1): series.bars}, [BTC], Interval.D1, {BTC: calendar_for(BTC)}, {BTC: [cut]}, {BTC: [cut]}
     )
+
+
+def test_each_chunk_of_bars_is_a_sign_of_life():
+    """Many bars take longer than anybody waits for a strategy that hangs on one."""
+    series, strategy, seen = waves(40_000), find("sma-cross"), []
+    prepared = prepare(planned(strategy), Needs(), lambda *_: series)
+    shown = prepared.shown()
+    trier = Trier(strategy, prepared, lambda _intervals: shown, loops(), None)
+    trier.figures({"fast": 3, "slow": 8}, WHOLE, lambda: seen.append(len(seen)))
+
+    assert len(seen) == math.ceil(40_000 / CHUNK) == 3
 
 
 @pytest.mark.parametrize("worth", [0.0, 1e9], ids=["processes", "threads"])
