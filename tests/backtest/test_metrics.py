@@ -212,6 +212,23 @@ def test_months_chain_to_the_total_return():
 
 
 @given(curves)
+def test_a_compiled_walk_is_the_same_as_a_plain_one(equity):
+    """Short curves are walked in plain Python, which needs no compiler."""
+    exposure = [value % 3 / 2 for value in equity]
+    marks = curve(equity, exposure=exposure)
+    by_day = Days(START + DAY_NS * np.arange(0, 90, 7), np.arange(13))
+    plain = [walk(marks, START, 100.0, days, each) for days, each in ((None, False), (by_day, False), (None, True))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curve_module, "PLAIN_MOST", 0)
+        found = [walk(marks, START, 100.0, days, each) for days, each in ((None, False), (by_day, False), (None, True))]
+
+    for one, other in zip(plain, found, strict=True):
+        assert one.dates.tolist() == other.dates.tolist()
+        assert one.closes.tolist() == other.closes.tolist()
+        assert [*map(str, one[2:])] == [*map(str, other[2:])]
+
+
+@given(curves)
 def test_one_walk_finds_what_a_slow_look_at_the_whole_curve_finds(equity):
     """Drawdowns by running maxima, one mark after the other, in plain Python."""
     found = walk(curve(equity), START, 100.0)
@@ -281,9 +298,9 @@ def test_the_start_of_these_tests_is_the_monday_that_they_speak_of():
 
 def test_figures_are_pythons_own_numbers_with_and_without_a_compiler(monkeypatch):
     """JSON takes no other."""
-    compiled = measured([110, 99, 121]).plain()
-    monkeypatch.setattr("backtest.curve._compiled", lambda: curve_module._walk)
     plain = measured([110, 99, 121]).plain()
+    monkeypatch.setattr(curve_module, "PLAIN_MOST", 0)
+    compiled = measured([110, 99, 121]).plain()
 
     assert compiled == plain
     assert {type(value) for figures in (compiled, plain) for value in figures.values()} <= {int, float, type(None)}
