@@ -4,6 +4,7 @@ The bytes hold everything that a step depends on: balances, positions with their
 switch. The logs are left out: who takes a snapshot has drained them first.
 """
 
+from functools import cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -100,6 +101,7 @@ def from_bytes(data: bytes, room: int = 1024) -> Book:
     return Book(accounts, positions, currencies, schedules, orders, *logs)
 
 
+@cache
 def _layout() -> int:
     """A number that differs if any field does."""
     text = repr([[(name, str(dtype[name])) for name in dtype.names or ()] for _, dtype in (("", ACCOUNT), *_PARTS)])

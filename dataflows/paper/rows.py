@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import isfinite
+from operator import itemgetter
 from typing import Any, Final
 
 from market.bars import BarState
@@ -25,6 +26,14 @@ _REASONS: Final = {int(one): str(one) for one in Reason}
 _LIQUIDITIES: Final = {int(one): str(one) for one in Liquidity}
 _BAR_STATES: Final = {int(one): str(one) for one in BarState}
 _INTERVALS: Final = {int(one): str(one) for one in Interval}
+_changing: Final = itemgetter(
+    *(
+        _ORDER[name]
+        for name in (
+            "state", "side", "lots", "lots_done", "units", "average", "limit", "stop", "trail", "amount", "expires_at",
+        )
+    )
+)  # fmt: skip
 _FRACTION: Final = int(OrderFlag.TRAIL_FRACTION)
 _SECOND: Final = 1_000_000_000
 
@@ -74,14 +83,7 @@ def order_row(run: str, values: Sequence[Any], symbols: Sequence[str]) -> Row:
 
 def changing(values: Sequence[Any]) -> tuple[Any, ...]:
     """What of a working order's row may change while it works; NaN as text, which is equal to itself."""
-    at = _ORDER
-    kept = ("state", "side", "lots", "lots_done", "units", "average", "limit", "stop", "trail", "amount", "expires_at")
-    return tuple(repr(values[at[name]]) for name in kept)
-
-
-def order_id(values: Sequence[Any]) -> int:
-    """Of an `ORDER` record's values."""
-    return int(values[_ORDER["id"]])
+    return tuple(map(repr, _changing(values)))
 
 
 def fill_row(run: str, values: Sequence[Any], symbols: Sequence[str], clients: dict[int, str]) -> Row:

@@ -84,8 +84,9 @@ def deciders(run: Chosen, loops: Path, *, compiled: bool = True) -> list[Decider
     first = Decider(run.strategy, run.parameters, symbols, run.interval, loops, compiled=compiled)
     together = max(run.needs.together, len(run.needs.symbols or ()))
     if together == 1:
-        made = (Decider(run.strategy, run.parameters, symbols, run.interval, loops, compiled=compiled) for _ in symbols)
-        return [first, *list(made)[1:]]
+        rest = symbols[1:]
+        made = [Decider(run.strategy, run.parameters, symbols, run.interval, loops, compiled=compiled) for _ in rest]
+        return [first, *made]
     if len(symbols) != together:
         msg = f"strategy {run.strategy.name} decides on {together} symbols together; the run has {len(symbols)}"
         raise DeskError(msg)
