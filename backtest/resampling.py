@@ -31,12 +31,11 @@ def drawn(rng: np.random.Generator, resamples: int, periods: int, block: float) 
         block: Mean length of a piece, periods; 1 draws each period by itself.
     """
     begins = rng.random((resamples, periods)) < 1 / max(block, 1.0)
-    begins[:, 0] = True
     starts = rng.integers(0, periods, (resamples, periods))
     steps = np.arange(periods)
-    # Of each period the place in its history at which its piece began.
+    # Of each period the place in its history at which its piece began; a piece goes on by one from any place.
     begun = np.maximum.accumulate(np.where(begins, steps, 0), axis=1)
-    places: NDArray[np.int64] = (np.take_along_axis(starts, begun, axis=1) + steps - begun) % periods
+    places: NDArray[np.int64] = (np.take_along_axis(starts, begun, axis=1) + steps) % periods
     return places
 
 

@@ -11,7 +11,9 @@ from ran.sweeping import BTC, waves, written
 
 from backtest.handover import Handover, Part
 from backtest.simulating import Decisions, simulate
+from backtest.stream import stream
 from market.intervals import Interval
+from market.sessions import calendar_for
 from strategies.loader.files import find
 from trading.opening import Conditions
 from trading.records import Reason, State
@@ -37,6 +39,14 @@ def begun(strategy, **parameters):
 
 def account(shown, decisions, first=0):
     return simulate(shown, decisions, Conditions(), 10_000.0, "USD", first=first)
+
+
+def longer(bars, interval, days):
+    """Bars of so many days each."""
+    made = bars[: len(bars) // days * days : days].copy()
+    last = bars[days - 1 :: days]
+    made["end"], made["close"], made["interval"] = last["end"], last["close"], interval
+    return made
 
 
 def same(one, other):
@@ -145,6 +155,27 @@ def test_a_bracket_asked_for_on_the_very_first_bar_still_hangs_together():
     assert set(exits["parent"].tolist()) == {int(entry["id"])}
     assert len(set(exits["group"].tolist())) == 1
     assert (found.orders["state"] != State.REJECTED).all()
+
+
+def test_of_longer_intervals_a_window_sees_its_own_alone():
+    """The bars of another window's interval are among the account's; those decided here are as if they were not."""
+    days = waves(120).bars
+    weeks, fortnights = longer(days, Interval.W1, 7), longer(days, Interval.MO1, 14)
+
+    def shown(*others):
+        series = {(BTC, Interval(int(one["interval"][0]))): one for one in (days, *others)}
+        return stream(series, [BTC], Interval.D1, {BTC: calendar_for(BTC)})
+
+    trend = begun(find("trend-cross"), fast=2, slow=5, trend=2, trend_interval="1w")
+    every, own = shown(weeks, fortnights), shown(weeks)
+    rows = len(every.views)
+    found = Handover(every, [Part(SOON, 0, rows, trend, (Interval.W1,))]).exposures(every.seen)
+    alone = trend().exposures(own.seen)
+
+    seen = every.views["interval"] != Interval.MO1
+    assert np.array_equal(found[seen][1:], alone[1:], equal_nan=True)
+    assert np.isnan(found[~seen]).all()
+    assert (~np.isnan(alone)).sum() > 3
 
 
 @pytest.mark.parametrize("length", [1, 7])

@@ -81,6 +81,11 @@ def test_growths_multiply_to_what_the_run_came_to(pnl):
     assert CASH * factors.prod() == pytest.approx(after[-1] if (after > 0).all() else 0, abs=1e-6)
 
 
+def test_after_its_ruin_an_account_never_grows_again():
+    """100 falls to -50; that the sum is at 50 and 60 afterwards makes nobody whole."""
+    assert growths(np.array([-150.0, 100.0, 10.0]), 100.0).tolist() == [0, 0, 0]
+
+
 def test_the_same_seed_draws_the_same():
     factors = [1.02, 0.99, 1.01, 0.97, 1.05] * 4
 

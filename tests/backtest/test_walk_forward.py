@@ -4,6 +4,7 @@ import json
 import math
 import time
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,7 +26,34 @@ from backtest.walk_report import document, report_of, said, windows_frame
 from market.errors import DeskError
 from market.intervals import Interval
 from market.symbols import Symbol
-from strategies.loader.files import find
+from strategies.loader.files import find, from_source
+
+COUNTING = '''"""Holds until it has seen so many bars."""
+
+import numpy as np
+from pydantic import BaseModel
+
+from strategies.interface import Needs
+
+
+class Parameters(BaseModel):
+    """How many."""
+
+    length: int = 2
+
+
+def needs(p):
+    return Needs()
+
+
+def begin(p):
+    return (np.zeros(1),)
+
+
+def decide(state, bar, p):
+    state[0][0] += 1
+    return 1.0 if state[0][0] <= p.length else 0.0
+'''
 
 
 def cut(series, bars):
@@ -99,6 +127,20 @@ def test_anchored_windows_learn_from_all_that_came_before(series):
             bench, read_space(strategy, GRID), Hunt(space=GRID), Window(begin, None, last.fold.test_from)
         )
     assert last.learned["sharpe"] == whole.figures["sharpe"].max()
+
+
+def test_parameters_are_shown_what_they_learned_from_and_no_more(series):
+    """A strategy that holds until it has seen 130 bars: in each window, having seen 120, for ten bars."""
+    counting = from_source("counting", Path("counting.py"), COUNTING)
+    found = walked(series, {"length": "130,131"}, strategy=counting)
+    held = found.run.outcome.curve.exposure > 0
+
+    assert {one.parameters["length"] for one in found.windows} == {130}
+    for one in found.windows:
+        time = found.run.outcome.curve.time
+        inside = held[(time > one.fold.test_from) & (time <= one.fold.test_to)]
+        # Decided on a close, filled at the next open.
+        assert inside.tolist() == [False, *[True] * 10, *[False] * 49][: len(inside)]
 
 
 def test_windows_may_be_so_many_bars(series):
@@ -179,6 +221,7 @@ def test_the_report_says_what_was_left_of_the_promise(found):
 
     assert found.learned_sharpe == pytest.approx(mean)
     assert found.kept == pytest.approx(found.run.metrics.sharpe / mean)
+    assert f": {found.kept * 100:.0f} % of it was left." in said(found)
     assert said(found) in markdown(report)
     assert said(found) in html(report)
     assert report.title == "Walk-forward of sma-cross fast=2:8:3 slow=5,20"
