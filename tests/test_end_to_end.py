@@ -99,7 +99,7 @@ def until(look, what, seconds):
 def test_a_desk_is_started_read_stopped_and_continued(pq, up, environ, told, tmp_path):
     """Quotes, forming and closed bars come from the CLI; SIGTERM is exit 0; the bars go on where they stopped.
 
-    And a price alert set meanwhile reaches the user's own address.
+    And a price alert set meanwhile reaches the user's own address, and a strategy trades on paper.
     """
     desk = up()
     until((tmp_path / "desk" / "run").exists, "the data folder", 20)
@@ -108,7 +108,7 @@ def test_a_desk_is_started_read_stopped_and_continued(pq, up, environ, told, tmp
         status = pq("status")
         states = {entry["name"]: entry["state"] for entry in status["processes"]}
         feeds = [(feed["name"], feed["state"]) for feed in status["feeds"]]
-        wanted = dict.fromkeys(("redis", "simulated", "ingest", "bars"), "running")
+        wanted = dict.fromkeys(("redis", "simulated", "ingest", "bars", "paper"), "running")
         return status if states == wanted and feeds == [("sim", "up")] else None
 
     first = until(running, "all runs", 60)
@@ -127,6 +127,24 @@ def test_a_desk_is_started_read_stopped_and_continued(pq, up, environ, told, tmp
     notice = until(lambda: [one for one in told[0] if BTC in one["message"]], "a notification", 30)[0]
     assert notice["title"] == "PocketQuant: price_alert 1"
 
+    # The first minute is partial, since nothing is known of it before the subscription.
+    command = [
+        "paper",
+        "start",
+        "buy-and-hold",
+        "--symbol",
+        BTC,
+        "--interval",
+        "1m",
+        "--partial-bars",
+        "--lot",
+        "0.001",
+    ]
+    started = subprocess.run(
+        [*PQ, *command], env=environ, cwd=ROOT, check=True, capture_output=True, text=True, timeout=60
+    )
+    run = started.stdout.strip()
+
     minute = until(lambda: forming("1m"), "a forming minute", 30)
     assert minute["low"] <= minute["close"] <= minute["high"]
 
@@ -140,6 +158,24 @@ def test_a_desk_is_started_read_stopped_and_continued(pq, up, environ, told, tmp
     assert (closed["state"], closed["revision"]) == ("partial" if closed == first_minute else "closed", 1)
     assert closed["trades"] >= minute["trades"]
     assert closed["open"] == minute["open"]
+
+    (fill,) = until(lambda: pq("paper", "fills", run), "the strategy buys", 30)
+    (signalled,) = pq("paper", "signals", run)[:1]
+    (order,) = pq("paper", "orders", run)
+    assert (fill["side"], fill["client_id"], order["state"]) == ("buy", order["client_id"], "filled")
+    assert order["placed_at"] == signalled["time"] < fill["time"]
+    assert order["row"] == signalled["row"] < fill["row"]
+    assert (fill["row"], fill["price"]) in [(tick["seq"], tick["price"]) for tick in pq("ticks", BTC)]
+    subprocess.run([*PQ, "paper", "stop", run, "--flatten"], env=environ, cwd=ROOT, check=True, timeout=60)
+
+    def killed():
+        (found,) = pq("paper", "status", run)
+        return found if found["state"] == "killed" else None
+
+    paper = until(killed, "everything is sold", 30)
+    (trade,) = pq("paper", "trades", run)
+    assert (paper["positions"], trade["size"], trade["entry_price"]) == ([], fill["units"], fill["price"])
+    assert paper["equity"] == pytest.approx(10_000 + trade["pnl"], abs=1e-6)
 
     desk.send_signal(signal.SIGTERM)
     assert desk.wait(timeout=60) == 0
@@ -163,6 +199,10 @@ def test_a_desk_is_started_read_stopped_and_continued(pq, up, environ, told, tmp
     assert month["high"] >= flushed["high"]
     assert month["low"] <= flushed["low"]
     assert month["volume"] > flushed["volume"]
+
+    # The kill switch survives the restart.
+    assert killed()["equity"] == paper["equity"]
+    assert len(pq("paper", "orders", run)) == 2
 
     again.send_signal(signal.SIGINT)
     assert again.wait(timeout=60) == 0
