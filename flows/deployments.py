@@ -14,6 +14,7 @@ from flows.cross_check import cross_check
 from flows.gap_bell import GAP_EVENT
 from flows.heal import WAIT_S, heal
 from flows.nightly_backtests import nightly_backtests
+from flows.parity import parity
 from flows.reconcile import reconcile
 from flows.session_report import session_report
 from flows.strategy_forms import Shown, offer
@@ -96,6 +97,8 @@ def table(symbols: Sequence[Symbol], today: date) -> list[Entry]:
         Entry(backtest, offers=True, parameters={**some, "strategy": "sma-cross"}),
         Entry(sweep, offers=True, parameters={**some, "strategy": "sma-cross", "parameters": SWEPT}),
         Entry(walk_forward, offers=True, parameters={**some, "strategy": "sma-cross", "parameters": SWEPT, **WALKED}),
+        # After the archive, which may let rows of the journal go; its certificates are in the night's backup.
+        Entry(parity, {"30 1 * * *": {}}, alone=True, catch_up=True, keeps=True),
         # By the calendar of New York's exchange: see flows.nightly_plan.
         Entry(nightly_backtests, alone=True, catch_up=True, offers=True),
     ]

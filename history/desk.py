@@ -5,13 +5,16 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from infra.folders import Folders
 from infra.settings import Settings
 from sinks.bar_store import BarStore, open_store
 from sinks.ledger import Ledger
 from sinks.places import Place, S3Access, open_place
+
+if TYPE_CHECKING:
+    from sinks.parquet_archive import ParquetArchive
 
 
 class _Closed(Protocol):
@@ -93,6 +96,16 @@ class HistoryDesk:
     def archive_place(self) -> Place:
         """Where the archive is; nothing is made or asked yet."""
         return self.place(self.settings.archive_to, self.folders.archive)
+
+    @property
+    def archive(self) -> "ParquetArchive | None":
+        """The archive; None where none was ever made."""
+        if self.settings.archive_to is None and not self.folders.archive.is_dir():
+            return None
+        # Takes a third of a second, which is for those who read the archive alone.
+        from sinks.parquet_archive import ParquetArchive
+
+        return ParquetArchive(self.archive_place)
 
     def place(self, address: str | None, folder: Path) -> Place:
         """A place of the settings: at `address`, which may be an S3's, or else the folder.

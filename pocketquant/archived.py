@@ -31,13 +31,9 @@ def place_of(settings: Settings) -> "Place | None":
 
 def archive_of(settings: Settings) -> "ParquetArchive | None":
     """The archive; None where none was ever made."""
-    place = place_of(settings)
-    if place is None:
-        return None
-    # Takes a third of a second, which is for those who read the archive alone.
-    from sinks.parquet_archive import ParquetArchive
+    from history.desk import HistoryDesk
 
-    return ParquetArchive(place)
+    return HistoryDesk(settings).archive
 
 
 def archived_ticks(

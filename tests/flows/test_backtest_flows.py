@@ -91,11 +91,12 @@ def tonight(monkeypatch):
 
 def test_each_night_our_strategies_run_on_what_is_held(desk, monkeypatch, tonight):
     """Those that decide on one series, on symbols with bars enough; buying and holding is in each of them."""
+    monkeypatch.setattr(nightly, "OURS", ("sma-cross", "donchian", "buy-and-hold", "trend-cross", "pair"))
     ran = run_here(nightly_backtests, monkeypatch)
 
     assert ran.state.is_completed(), ran.message
     found = noted(desk)
-    usual = {"sma-cross", "macd", "bollinger", "rsi", "donchian"}
+    usual = {"sma-cross", "donchian"}
     assert {(one.strategy, one.symbols, one.interval) for one in found.values()} == {
         (name, ("KRAKEN:BTCUSD",), "1d") for name in usual
     }
@@ -104,9 +105,9 @@ def test_each_night_our_strategies_run_on_what_is_held(desk, monkeypatch, tonigh
         f"{name}-KRAKEN-BTCUSD-1d" for name in usual
     }
     page = ran.published["nightly-backtests"]
-    assert "[macd KRAKEN:BTCUSD 1d](/reports/nightly/2026-11-20/macd-KRAKEN-BTCUSD-1d/report.html)" in page
+    assert "[donchian KRAKEN:BTCUSD 1d](/reports/nightly/2026-11-20/donchian-KRAKEN-BTCUSD-1d/report.html)" in page
     assert "data:image/png;base64," in page
-    assert "5 backtests" in ran.message
+    assert "2 backtests" in ran.message
 
 
 def test_the_settings_say_what_runs_each_night(desk, monkeypatch, tonight):
@@ -152,7 +153,7 @@ def test_a_desk_without_bars_has_a_quiet_night(desk, monkeypatch, tonight):
 
 def test_two_nights_are_kept_and_what_a_user_asked_for_for_good(desk, monkeypatch, tonight):
     """A run that is the same as a user's own is his."""
-    asked = {"strategy": "macd", "symbols": ["KRAKEN:BTCUSD"]}
+    asked = {"strategy": "donchian", "symbols": ["KRAKEN:BTCUSD"]}
     run_here(backtest, monkeypatch, **asked)
     (mine,) = noted(desk)
     for day in (18, 19, 20):

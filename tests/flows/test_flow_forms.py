@@ -130,6 +130,7 @@ def test_the_table_of_flows_is_the_one_that_was_promised(deployed):
         "backtest": [],
         "sweep": [],
         "walk-forward": [],
+        "parity": ["30 1 * * *"],
         "nightly-backtests": [],
     }
     assert {one.schedule.timezone for made in deployed.values() for one in made.schedules} == {"UTC"}

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ran.running import loops
 from stored_bars import bar, batch
 
 from infra.folders import Folders
@@ -22,6 +23,8 @@ def daily_desk(folder: Path, monkeypatch: Any, *counts: int) -> Folders:
     """A desk whose coins, all registered, have so many daily bars each."""
     folders = Folders(folder).create()
     monkeypatch.setenv("POCKETQUANT_DATA_DIR", str(folders.data_dir))
+    folders.cache.mkdir()
+    folders.loops.symlink_to(loops(), target_is_directory=True)
     made = [row for stream, count in enumerate(counts) for row in _days(count, stream)]
     with closing(open_store(str(folders.bars))) as store:
         store.upsert(batch(*made), writer="import", own_revisions=True)
