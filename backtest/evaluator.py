@@ -210,7 +210,7 @@ class Evaluator:
             self._workers = Threads(self._trier, jobs, self._patience_s)
             alone.close()
         elif jobs > 1 and work_s > WORTH_S:
-            self._workers = self._processes(jobs)
+            self._workers = self._processes(jobs, tasks[0])
             alone.close()
         yield self._workers, tasks[1:]
 
@@ -237,7 +237,7 @@ class Evaluator:
         """What holds for all combinations: any that was prepared, since they differ in their series alone."""
         return next(iter(self._prepared.values()))
 
-    def _processes(self, jobs: int) -> Workers:
+    def _processes(self, jobs: int, known: Task) -> Workers:
         self._scratch = Path(tempfile.mkdtemp(prefix="pocketquant-sweep-"))
         for intervals, shown in self._streams.items():
             keep_stream(self._scratch, stream_name(intervals), shown)
@@ -248,6 +248,7 @@ class Evaluator:
             self._loops,
             self._kernels is not PLAIN,
             self._scratch,
+            known.parameters,
         )
         return Processes(ground, jobs, self._patience_s)
 

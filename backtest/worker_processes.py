@@ -6,7 +6,7 @@ Bars are written to files once and mapped by all of them, so that they are in me
 import pickle
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from math import inf
@@ -17,7 +17,7 @@ import numpy as np
 
 from backtest.preparing import Prepared
 from backtest.stream import CHANGE, Stream
-from backtest.trying import Trier
+from backtest.trying import Trier, quick_on
 from backtest.workers import LOOK_S, Answer, Task, answered, hanging
 from market.errors import DeskError
 from market.intervals import Interval
@@ -35,6 +35,8 @@ class Ground(NamedTuple):
     compiled: bool
     folder: Path
     """Of bars."""
+    known: Mapping[str, Any]
+    """Parameters that something came of, by which a process makes ready what is compiled."""
 
 
 class Processes:
@@ -193,6 +195,11 @@ def _serve(slot: int, pipe: Any, beats: Any, told: bytes) -> None:
 
     kernels = compiled_loops() if ground.compiled else PLAIN
     trier = Trier(strategy, ground.prepared, stream_of, ground.loops, kernels)
+    # Before its first sign of life: to compile may take longer than a strategy may.
+    chosen = strategy.read_parameters(ground.known)
+    one_bar = stream_of(strategy.needs(chosen).intervals or ()).until(1)
+    with suppress(DeskError):
+        quick_on(ground.prepared, one_bar, 0, strategy, ground.loops, kernels).figures(chosen)
 
     def tell() -> None:
         beats[slot] = time.monotonic()

@@ -37,7 +37,7 @@ def decide(state, bar, p):
     # A thread cannot be stopped: this one ends by itself, after the test.
     end = time.monotonic() + 12
     while p.length == 3 and time.monotonic() < end:
-        pass
+        time.sleep(0.01)
     return 1.0
 """
 KILLED = """import os
