@@ -217,9 +217,15 @@ def metrics_document(run: Run) -> dict[str, Any]:
 
 
 def iso(time: int) -> str:
-    """A moment as ISO 8601 UTC, with as many digits as it has."""
+    """A moment as ISO 8601 UTC, with as many digits as it has, in threes.
+
+    >>> iso(1_767_322_800_000_000_000), iso(1_767_322_800_120_000_000), iso(1_767_322_800_000_450_000)
+    ('2026-01-02T03:00:00Z', '2026-01-02T03:00:00.120Z', '2026-01-02T03:00:00.000450Z')
+    """
     at = dt.datetime.fromtimestamp(time // 10**9, dt.UTC)
-    rest = f"{time % 10**9:09d}".rstrip("0")
+    rest = f"{time % 10**9:09d}"
+    while rest.endswith("000"):
+        rest = rest[:-3]
     return f"{at:%Y-%m-%dT%H:%M:%S}{'.' if rest else ''}{rest}Z"
 
 
