@@ -50,8 +50,8 @@ def said(found: WalkForward) -> str:
     return (
         f"Chosen by what came before, the parameters made a Sharpe ratio of {earned} a year of what came next, where "
         f"they had shown {worded(found.learned_sharpe, 'number')} on average{part}. {won} of {len(windows)} windows "
-        f"made money, and others were chosen {found.changes} times. Nothing of these figures was seen when the "
-        "parameters were chosen, as long as nobody looks at them and tries again."
+        f"made money, and the choice {_changed(found.changes)}. Nothing of these figures was seen when the parameters "
+        "were chosen, as long as nobody looks at them and tries again."
     )
 
 
@@ -79,6 +79,10 @@ def document(found: WalkForward) -> dict[str, Any]:
         "efficiency": plain(found.efficiency),
         "said": said(found),
     }
+
+
+def _changed(times: int) -> str:
+    return "never changed" if times == 0 else "changed once" if times == 1 else f"changed {times} times"
 
 
 def _section(found: WalkForward) -> Section:

@@ -8,6 +8,7 @@ import click
 
 from market.errors import DeskError
 from pocketquant import backtests, options, run_options
+from pocketquant.commands import walking
 from pocketquant.commands.backtest import condition_options
 from pocketquant.output import note
 from pocketquant.progress import progress
@@ -32,6 +33,7 @@ SHOWN: Final = 10
         "pq sweep sma-cross --symbol NASDAQ:GOOG --interval 1d --param fast=5:50:5 --param slow=20:200:20",
         "pq sweep bollinger --symbol KRAKEN:BTCUSD --interval 1h --param rule=* --param length=10:100:log8",
         "pq sweep rsi --symbol NASDAQ:GOOG --interval 1d --param length=2:50 --search tpe --trials 200",
+        "pq sweep donchian --symbol KRAKEN:BTCUSD --interval 1h --param enter=20:100:20 --walk-forward rolling",
         "pq sweep --from goog/manifest.json",
     )
 )
@@ -53,6 +55,7 @@ SHOWN: Final = 10
     "--least-trades", type=click.IntRange(min=0), default=1, show_default=True,
     help="Trades that the best must have made.",
 )  # fmt: skip
+@walking.walk_options
 @click.option("--jobs", type=click.IntRange(min=1), help="Cores to use  [default: all]")
 @run_options.account_options
 @condition_options
@@ -72,6 +75,9 @@ SHOWN: Final = 10
 def sweep(
     strategy: str | None,
     *,
+    walk_forward: str | None,
+    train: str | None,
+    test: str | None,
     given: tuple[str, ...],
     search: str,
     trials: int,
@@ -92,9 +98,10 @@ def sweep(
     Parameters without --param keep their defaults. The best is run in full, as pq backtest runs it.
     """
     settings = options.settings(data_dir, config)
+    how = walking.wanted_walk(walk_forward, train, test)
     if manifest is not None:
-        if strategy is not None or run["symbols"] or given or run["file"] is not None:
-            msg = "--from has strategy, symbols, parameters and file in its manifest: give none of them"
+        if strategy is not None or run["symbols"] or given or run["file"] is not None or how is not None:
+            msg = "--from has strategy, symbols, parameters, windows and file in its manifest: give none of them"
             raise click.UsageError(msg)
         return _again(settings, backtests.manifest_path(manifest), output, jobs, as_json)
     if strategy is None or not run["symbols"] or run["interval"] is None:
@@ -122,6 +129,9 @@ def sweep(
         begin_search(read_space(found, hunt.space), found, hunt.search, trials, seed)
     except DeskError as error:
         raise click.UsageError(str(error)) from error
+    if how is not None:
+        walking.walk(settings, plan, hunt, how, found, output, zone, jobs, as_json)
+        return 0
     from pocketquant.sweeps import sweep_run
 
     with progress(STEPS) as tell:
@@ -136,10 +146,13 @@ def _again(settings: "Settings", path: Path, output: str | None, jobs: int | Non
 
     from backtest.output import changes, plan_of, read_manifest
     from backtest.sweep_output import hunt_of
+    from backtest.walk_output import KIND as OF_WALK
     from pocketquant.sweeps import sweep_run
     from strategies.loader.files import find
 
     before = read_manifest(path)
+    if before.get("kind") == OF_WALK:
+        return walking.walk_again(settings, path, output, jobs, as_json)
     plan, hunt = plan_of(before), hunt_of(before)
     strategy = find(plan.strategy, settings.strategies)
     plan = plan.model_copy(update={"source_hash": strategy.source_hash})

@@ -3,7 +3,6 @@
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ran.running import loops, shown_of
@@ -178,9 +177,8 @@ def test_of_longer_intervals_a_window_sees_its_own_alone():
     assert (~np.isnan(alone)).sum() > 3
 
 
-@pytest.mark.parametrize("length", [1, 7])
-def test_orders_of_one_window_are_those_of_a_run(length):
+def test_orders_of_one_window_are_those_of_a_run():
     shown = shown_of(waves(100))
-    orders = begun(written(ORDERS), length=length)
+    orders = begun(written(ORDERS), length=7)
 
     assert same(account(shown, Handover(shown, [Part(SOON, 0, 100, orders)])), account(shown, orders()))

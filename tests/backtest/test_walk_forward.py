@@ -67,7 +67,7 @@ def series():
 
 @pytest.fixture(scope="module")
 def found(series):
-    return walked(series)
+    return walked(series, look_ahead_check=True)
 
 
 def test_each_window_has_the_best_of_backtests_on_what_it_learned_from(series, found):
@@ -169,7 +169,7 @@ def test_a_strategy_that_looks_ahead_or_decides_by_chance_is_found_out(series):
     by_chance = written("import os\n\n\ndef decide(state, bar, p):\n    return float(os.urandom(1)[0] % 2)")
 
     with pytest.raises(DeskError, match="look-ahead: the decision on the 1d bar of SIM:BTCUSD"):
-        walked(series, {"length": "2,3"}, strategy=by_chance)
+        walked(series, {"length": "2,3"}, strategy=by_chance, look_ahead_check=True)
 
 
 def test_a_strategy_that_hangs_ends_with_a_sentence(series):
@@ -198,7 +198,7 @@ def test_wrong_use_is_said_before_anything_is_tried(series):
 
 def test_steps_are_told_in_their_order_and_only_go_on(series):
     told = []
-    walked(series, tell=lambda step, share: told.append((step, share)))
+    walked(series, tell=lambda step, share: told.append((step, share)), look_ahead_check=True)
     order = list(dict.fromkeys(step for step, _ in told))
 
     assert order == ["read", "try", "run", "check", "report"]
@@ -209,7 +209,7 @@ def test_steps_are_told_in_their_order_and_only_go_on(series):
 
 
 def test_the_same_walk_is_the_same_to_the_byte(series, found):
-    again = walked(series)
+    again = walked(series, look_ahead_check=True)
 
     assert again.run.outcome.curve.equity.tobytes() == found.run.outcome.curve.equity.tobytes()
     assert markdown(report_of(again)) == markdown(report_of(found))

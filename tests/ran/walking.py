@@ -27,6 +27,7 @@ def walked(
     series, space=GRID, walk=DAYS, strategy=None, patience_s=30.0, tell=lambda _step, _share: None, jobs=1, **options
 ):
     """A walk-forward of sma-cross, or of another; options are the plan's or the hunt's."""
+    options.setdefault("look_ahead_check", False)
     strategy = strategy or find("sma-cross")
     hunt = Hunt(space=space, **{name: options.pop(name) for name in OF_HUNT if name in options})
     with evaluator(strategy, series, plan=planned(strategy, **options), jobs=jobs, patience_s=patience_s) as bench:
