@@ -175,6 +175,7 @@ def _trade(
                 Limits(paper.max_exposure, paper.max_daily_loss, paper.max_orders_per_minute, paper.flatten),
                 paper.warm_up,
                 paper.keep_days * DAY_NS,
+                history=folders.history,
             )
             trade(bench, stop, time.time_ns, doorbell=folders.doorbell_paper)
         finally:

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from dataflows.engine import EPOCH, run, wake_fast
+from dataflows.paper.acting import Acting, Holding
 from dataflows.paper.deciding import PATIENCE_S, Thinker
 from dataflows.paper.desk import WHOLE, PaperDesk, read_state
 from dataflows.paper.events import Begin, Rest
@@ -73,6 +74,8 @@ class Bench(NamedTuple):
     """How long decisions and the like are kept; 0 for ever."""
     patience_s: float = PATIENCE_S
     """How long a strategy may take over the bars of one minute."""
+    history: Path | None = None
+    """File of the book of splits and dividends; None for none."""
 
 
 def trade(
@@ -99,9 +102,10 @@ def trade(
         DeskError: Trouble that waiting does not end.
         Exception: A defect; what caused it, not what the engine made of it.
     """
-    flow = _Assembled(bench, stop, doorbell=doorbell, until_end=until_end)
+    flow = _Assembled(bench, stop, now_ns, doorbell=doorbell, until_end=until_end)
     try:
         flow.ask_for_settings(now_ns())
+        flow.ask_for_actions()
         run(flow.dataflow(), bench.recovery, epoch)
     finally:
         flow.close()
@@ -119,9 +123,19 @@ def settle_in() -> None:
 class _Assembled:
     """The parts of the graph, which know each other's state: one worker, one thread."""
 
-    def __init__(self, bench: Bench, stop: threading.Event, *, doorbell: Path | None, until_end: bool) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        stop: threading.Event,
+        now_ns: Callable[[], int],
+        *,
+        doorbell: Path | None,
+        until_end: bool,
+    ) -> None:
         self.bench = bench
         self._stop = stop
+        self._now_ns = now_ns
+        self._acting = Acting(bench.history, bench.book, self._holdings, self._report) if bench.history else None
         self._patience = Patience(stop=stop, progress=bench.progress, report=bench.report)
         self._in_flight = InFlight()
         self._reader = JournalReader(bench.journal, self._corrupt, doubts=True)
@@ -149,9 +163,17 @@ class _Assembled:
         if asked.get("limits", self._begun.overall.limits()) != wanted:
             self._patience(lambda: book.ask("", "limits", wanted, now_ns))
 
+    def ask_for_actions(self) -> None:
+        """Ask for the splits and dividends that have come about since this ended the last time."""
+        if self._acting is not None:
+            acting, clock = self._acting, opened(self._begun.tail).clock
+            self._patience(lambda: acting.look(clock, self._now_ns()))
+
     def close(self) -> None:
-        """Let go of the journal and the doorbell."""
+        """Let go of the journal, the doorbell and the book of actions."""
         self._reader.close()
+        if self._acting is not None:
+            self._acting.close()
         if self._listener is not None:
             self._listener.close()
 
@@ -232,6 +254,22 @@ class _Assembled:
         progress, desk = self.bench.progress, self._the_desk()
         progress.seq, progress.clock, progress.waits_for_bars = tail.seq, tail.clock, tail.waits_for_bars
         progress.runs, progress.decisions = desk.counts, desk.decisions
+        acting = self._acting
+        if acting is not None and tail.clock >= acting.look_at:
+            clock = tail.clock
+            if self._patience(lambda: acting.look(clock, self._now_ns())):
+                tail.look_soon()
+
+    def _holdings(self) -> list[Holding]:
+        """The runs, as far as splits and dividends concern them."""
+        if self._desk is None:
+            rows = self._patience(self.bench.book.runs)
+            return [Holding(row["run"], tuple(row["symbols"]), row["asked_at"], row["currency"]) for row in rows]
+        runs = self._desk.runs.values()
+        return [Holding(run.run, run.symbols, run.kept.asked_at, run.told.plan.currency) for run in runs]
+
+    def _report(self, name: str, text: str) -> None:
+        self.bench.report("warning", name, text)
 
     def _wait(self, tail: Tail) -> None:
         """Wait until something may have come."""
