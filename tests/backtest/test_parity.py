@@ -18,6 +18,7 @@ from sinks.paper_book import Written, open_paper_book
 from sinks.parquet_archive import ParquetArchive
 from sinks.places import FolderPlace
 from sources.journal import JournalReader
+from trading.assumptions.corporate_actions import CorporateActions
 from trading.assumptions.fees import Fees
 from trading.assumptions.session_end import SessionEnd
 from trading.assumptions.slippage import Slippage
@@ -243,6 +244,21 @@ def test_bars_that_were_corrected_are_reported_and_change_nothing(desk):
     assert seen
     told = {(one["symbol"], one["interval"], one["start"], one["revision"]) for one in outcome.certificate.revised}
     assert seen <= told
+
+
+def test_splits_and_dividends_are_done_again_at_the_same_rows(desk):
+    """What is held is split and paid, and the strategy goes on seeing prices on one footing."""
+    run = desk.start(
+        ORDERS, COINS[:1], parameters={"seed": 2}, actions=CorporateActions(signals="all", apply=True), asked_at=at(1)
+    )
+    desk.walk(desk.streams, 15, rng(6))
+    desk.now = at(15)
+    desk.trade()
+    desk.ask(run, "split", symbol=COINS[0], value=2.0, time=at(15))
+    desk.ask(run, "dividend", symbol=COINS[0], value=0.5, time=at(15))
+    desk.walk(desk.streams, 20, rng(7), first=15)
+    desk.trade()
+    assert results(desk.prove()) == {run: "equal"}
 
 
 def test_what_the_journal_has_let_go_is_proven_from_the_archive(desk, tmp_path):
