@@ -306,7 +306,11 @@ def _tell(settings: "Settings", book: "PaperBook", asked: "dict[int, tuple[str, 
     """Say what became of controls: done, refused, or waiting and for what."""
     from pocketquant.hold import running_pid
     from pocketquant.paper import runs
+    from sinks.doorbell import Doorbell
 
+    with Doorbell(settings.folders.doorbell_paper) as bell:
+        # Rows ring with their numbers; 0 is for who asks.
+        bell.ring(0)
     up = runs.paper_up(settings, time.time_ns())
     running = up or running_pid(settings.folders) is not None
     answers = runs.answered(book, list(asked), PATIENCE_S if up or (running and settings.paper.enabled) else 0.0)
