@@ -236,6 +236,8 @@ def _span(plan: Plan) -> str:
 def _hint(plan: Plan, symbol: Symbol, interval: Interval) -> str:
     if plan.where == "file":
         return "name another file or span"
+    if plan.filled_by == "ticks":
+        return "`pq up` makes them of a symbol that is subscribed; without --fills ticks the store's bars will do"
     return f"`pq sync {symbol} {interval}` or `pq backfill {symbol} --interval {interval}` fetches them"
 
 

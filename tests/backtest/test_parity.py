@@ -8,6 +8,7 @@ import pytest
 from ran.journaled import BEGIN, GRACE, MINUTE, SECOND
 from ran.papered import Papered, rng
 from ran.strategies import HANGS, HIGHER, ORDERS, PAIR, RAISES, UNSURE, WISHES
+from servers.mongo import mongo_address, mongo_jars, mongo_uri
 
 from backtest.certificates import certificates
 from dataflows.paper.running import Limits
@@ -24,6 +25,8 @@ from trading.assumptions.session_end import SessionEnd
 from trading.assumptions.slippage import Slippage
 from trading.limits import Limits as Own
 from trading.opening import Terms
+
+__all__ = ["mongo_address", "mongo_jars", "mongo_uri"]
 
 COINS = ("SIM:BTCUSD", "SIM:ETHUSD")
 
@@ -162,6 +165,27 @@ def test_certificates_are_a_chain_that_starts_where_the_last_equal_one_ended(des
     for kind in ("decisions", "fills", "trades", "equity"):
         assert whole.certificate.counts[kind] == counted(proven, kind) == len(desk.book.rows(kind, run))
     assert whole.certificate.counts["orders"] == len(desk.book.rows("orders", run))
+
+
+def test_a_run_whose_beginning_is_held_no_longer_is_proven_from_the_first_certificate_behind_that(desk):
+    """Decisions and equity stay for so many days; what is missing for that reason is no difference."""
+    run = desk.start(ORDERS, COINS, asked_at=at(1))
+    chance = rng(5)
+    for part in range(4):
+        desk.walk(desk.streams, 15, chance, first=15 * part)
+        desk.trade()
+        desk.prove()
+    first, second, *_ = certificates(desk.book, run)
+
+    gone = desk.book.prune(at(20))
+
+    held = desk.book.rows("equity", run)
+    assert gone > 0
+    assert first.to_seq < held[0]["seq"] <= second.to_seq
+    assert results(desk.prove()) == {run: "equal"}
+    [whole] = desk.prove(whole=True)
+    assert (whole.certificate.from_seq, whole.certificate.first) == (second.to_seq, None)
+    assert whole.certificate.counts["fills"] > 0
 
 
 @pytest.fixture(scope="module")
@@ -342,3 +366,19 @@ def test_thirty_days_agree_night_by_night_and_as_a_whole(tmp_path):
     ):
         assert counted(whole, kind) >= least
         assert counted(proven, kind) >= counted(whole, kind)
+
+
+def test_a_run_in_mongodb_is_proven_as_one_in_sqlite_is(tmp_path, mongo_uri):
+    """Bars, their log and the paper book by MongoDB's protocol."""
+    with closing(Papered(tmp_path / "desk", mongo_uri)) as desk:
+        streams = [desk.stream(symbol) for symbol in COINS]
+        desk.trade()
+        run = desk.start(ORDERS, COINS, asked_at=at(1))
+        desk.walk(streams, 20, rng(3))
+        desk.trade()
+        assert results(desk.prove()) == {run: "equal"}
+        desk.walk(streams, 10, rng(4), first=20)
+        desk.trade()
+        [again] = desk.prove()
+        assert again.certificate.result == "equal"
+        assert [one.to_seq for one in certificates(desk.book, run)][-1] == again.certificate.to_seq

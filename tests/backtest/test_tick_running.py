@@ -211,7 +211,7 @@ def test_a_run_says_what_it_lacks(desk, tmp_path):
     desk.ticks(stream, (10, 100.1))
     desk.clock(30)
     desk.make_bars()
-    with pytest.raises(DeskError, match="SIM:BTCUSD 1m"):
+    with pytest.raises(DeskError, match=r"no bars of SIM:BTCUSD 1m in the log.*without --fills ticks"):
         ran(desk, tmp_path)
     with pytest.raises(DeskError, match="--fill close"):
         ran(desk, tmp_path, conditions=Conditions(fills=Fills(at="close")))

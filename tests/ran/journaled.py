@@ -14,9 +14,9 @@ from market.journal_rows import RowKind
 from market.streams import FeedKind
 from market.symbols import Symbol
 from market.ticks import ALL_STREAMS, ALWAYS, MARK, TICK, MarkKind
+from sinks.bar_store import open_store
 from sinks.journal import JournalWriter
 from sinks.ledger import Ledger
-from sinks.sqlite_bars import SqliteBars
 from sources.journal import JournalReader
 from sources.journal_tail import InFlight, JournalTail
 
@@ -30,15 +30,15 @@ GRACE = 2 * SECOND
 class Journaled:
     """Journal, bar store, ledger and recovery of one folder."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, store=None):
         folder.mkdir(parents=True, exist_ok=True)
         self.journal = folder / "journal"
-        self.bars = folder / "bars.sqlite"
+        self.where = store or folder / "bars.sqlite"
         self._recovery = folder / "recovery" / "bars"
         self._recovery.parent.mkdir(exist_ok=True)
         self.writer = JournalWriter(self.journal, lambda: BEGIN, checkpoint_s=60)
         self.ledger = Ledger(folder / "desk.sqlite")
-        self.store = SqliteBars(self.bars)
+        self.store = open_store(self.where)
 
     def stream(self, symbol, begin=BEGIN, feed="sim", extended=False):
         """A live stream that makes the bars of its symbol from here on."""

@@ -23,10 +23,10 @@ from trading.plan import Plan
 class Papered(Journaled):
     """A desk that trades on paper; whatever is asked of it takes effect when `trade` is called next."""
 
-    def __init__(self, folder):
-        super().__init__(folder)
+    def __init__(self, folder, store=None):
+        super().__init__(folder, store)
         self._paper_recovery = folder / "recovery" / "paper"
-        self.book = open_paper_book(folder / "bars.sqlite", folder / "paper.sqlite")
+        self.book = open_paper_book(self.where, folder / "paper.sqlite")
         self.now = BEGIN
 
     def start(
