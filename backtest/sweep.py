@@ -152,8 +152,18 @@ def search_in(
     hunt: Hunt,
     window: Window = WHOLE,
     tell: Tell = lambda _step, _share: None,
+    *,
+    searches: int = 1,
 ) -> tuple[Candidates, list[Failed], Refusals]:
     """One search, on the bars of a window.
+
+    Args:
+        bench: What tries.
+        space: What may be tried.
+        hunt: What is looked for, and how.
+        window: Of the bars.
+        tell: Told how much of the step `try` is done.
+        searches: How many like this one are to be made: what is too little work for more cores alone may not be in all.
 
     Raises:
         DeskError: There is nothing to try, or nothing came of any.
@@ -170,7 +180,7 @@ def search_in(
         def told(step: str, share: float) -> None:
             tell(step, min((len(chosen) / expected) + share * part, 1.0) if step == "try" else share)
 
-        found = bench.try_all(batch, window, expected=expected, tell=told)
+        found = bench.try_all(batch, window, expected=expected * searches, tell=told)
         chosen.extend(batch)
         answers.extend(found)
         return [value_of(one, hunt) for one in found]

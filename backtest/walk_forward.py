@@ -142,7 +142,8 @@ def walk_forward(
             tell(step, (place + share) / len(every) if step == "try" else share)
 
         try:
-            candidates, _, _ = search_in(bench, space, hunt, Window(fold.train_from, None, fold.test_from), told)
+            window = Window(fold.train_from, None, fold.test_from)
+            candidates, _, _ = search_in(bench, space, hunt, window, told, searches=len(every))
         except DeskError as error:
             msg = f"the window that learns from {moment(fold.train_from)} to {moment(fold.test_from)}: {error}"
             raise DeskError(msg) from error

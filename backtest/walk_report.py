@@ -17,8 +17,7 @@ FIGURES: Final = ("total_return", "cagr", "sharpe", "drawdown_max", "win_rate", 
 """Of each window, once of what was learned from and once of what came next."""
 
 _COLUMNS: Final = (
-    "learned from", "tested until", "chosen", "Sharpe, learned", "chance it was no luck", "Sharpe, tested",
-    "return, tested", "drawdown, tested", "trades",
+    "learned from", "tested until", "chosen", "its Sharpe", "no luck", "Sharpe", "return", "drawdown", "trades",
 )  # fmt: skip
 
 
@@ -86,7 +85,11 @@ def _changed(times: int) -> str:
 
 
 def _section(found: WalkForward) -> Section:
-    return Section("Windows", (said(found),), _COLUMNS, tuple(_shown(found, one) for one in found.windows))
+    columns = (
+        "Of each window the parameters, their Sharpe ratio on what they were chosen by, and the chance that it was no "
+        "luck (the deflated Sharpe ratio); then what the account made of the window."
+    )
+    return Section("Windows", (said(found), columns), _COLUMNS, tuple(_shown(found, one) for one in found.windows))
 
 
 def _shown(found: WalkForward, one: Tested) -> tuple[str, ...]:

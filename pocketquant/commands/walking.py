@@ -143,6 +143,6 @@ def _say(done: "Walked", as_json: bool) -> None:
         for _, rows in SECTIONS:
             for name, label, form in rows:
                 click.echo(f"{label:<{width}}  {worded(getattr(report.metrics, name), form, report.currency):>18}")
-    for sentence in (*report.notes, *report.sections[0].lines, *luck_lines(report)):
+    for sentence in (*report.notes, report.sections[0].lines[0], *luck_lines(report)):
         note(sentence)
     note(f"run {done.made.run}: report.html, windows.csv and the other files are in {done.place.where}")

@@ -12,6 +12,7 @@ from ran.running import loops
 from ran.sweeping import evaluator, planned, written
 from ran.walking import DAYS, GRID, noisy, walked
 
+from backtest import evaluator as evaluating
 from backtest.evaluator import Evaluator
 from backtest.metrics import plain
 from backtest.reading import Series
@@ -213,6 +214,21 @@ def test_the_same_walk_is_the_same_to_the_byte(series, found):
 
     assert again.run.outcome.curve.equity.tobytes() == found.run.outcome.curve.equity.tobytes()
     assert markdown(report_of(again)) == markdown(report_of(found))
+
+
+def test_more_cores_choose_and_make_the_same(series, found, monkeypatch):
+    """Of threads, which share the work as soon as it is worth it in all windows together."""
+    counts, begin = [], evaluating.Threads
+    monkeypatch.setattr(evaluating, "THREADS_FROM", 0)
+    monkeypatch.setattr(
+        evaluating, "Threads", lambda make, count, *rest: counts.append(count) or begin(make, count, *rest)
+    )
+    many = walked(series, jobs=2)
+
+    assert counts == [1, 2]
+    assert [one.parameters for one in many.windows] == [one.parameters for one in found.windows]
+    assert [one.learned for one in many.windows] == [one.learned for one in found.windows]
+    assert many.run.outcome.curve.equity.tobytes() == found.run.outcome.curve.equity.tobytes()
 
 
 def test_the_report_says_what_was_left_of_the_promise(found):
