@@ -127,7 +127,7 @@ def prove(
     done = _effective(book.controls(), position, run)
     graces = _graces(done, position)
     earlier = book.rows("certificates", run)
-    begin = _begin(row, [] if whole else earlier, rows, graces)
+    begin = _begin(row, earlier, rows, graces, whole=whole)
     after = begin.standing[0]
     upto = max(_upto(rows, position, graces), after)
     paper = {kind: book.rows(kind, run) for kind in COMPARED}
@@ -158,9 +158,15 @@ def prove(
     return Proof(Certificate(run, number, after, upto, day, result, first, counts, revised, now_ns), closed(made.end))
 
 
-def _begin(row: Row, earlier: Sequence[Row], rows: Rows, graces: Graces) -> EndState:
-    """Where to begin: at the end of the last certificate that was equal, else at the start."""
+def _begin(row: Row, earlier: Sequence[Row], rows: Rows, graces: Graces, *, whole: bool) -> EndState:
+    """Where to begin: at the end of the last certificate that was equal, else at the start.
+
+    A whole run whose beginning is not held any more begins at the end of the first one behind that.
+    """
     equal = [one for one in earlier if one["result"] == EQUAL]
+    if whole:
+        pruned = int(row["pruned_seq"] or 0)
+        equal = [one for one in equal if int(one["to_seq"]) >= pruned][:1] if pruned else []
     return opened(equal[-1]["end_state"]) if equal else begin_of(row, rows, graces)
 
 

@@ -165,7 +165,8 @@ class Paper(BaseModel):
     warm_up: int = Field(default=5_000, ge=0, le=1_000_000)
     """Bars that a run is shown before its first, at most."""
     keep_days: int = Field(default=90, ge=1)
-    """How long decisions, equity, revisions and events stay; orders, fills and trades stay with their run."""
+    """How long decisions, equity, revisions and events stay once a certificate has come to them; orders, fills and
+    trades stay with their run."""
 
 
 class Settings(BaseSettings):

@@ -49,7 +49,7 @@ KINDS: Final[Mapping[str, tuple[Column, ...]]] = {
         "text:strategy,source_hash,source bool:ours json:parameters,symbols text:interval json:plan "
         "int:asked_at,started_seq,started_at text:state,why int:ended_seq,ended_at text:mode float:cash text:currency "
         "json:streams int:closed_until text:why_plain float:equity,cash_now,realised,unrealised,exposure,drawdown,fees "
-        "json:positions int:working,orders,fills,trades,warm_up,last_bar,last_seq,marked_at"
+        "json:positions int:working,orders,fills,trades,warm_up,last_bar,last_seq,marked_at,pruned_seq"
     ),
     # The signal journal: what was decided on a bar's close, and all that the strategy saw.
     "decisions": _columns(
@@ -89,7 +89,8 @@ start. runs.state: `running`, `stopped`, `flattening`, `killed`, `failed`. runs.
 why not. runs.cash: what it began with; cash_now what it has. runs.positions: a list of what is held. runs.working,
 orders, fills, trades, warm_up: how many orders work, and were placed, and so on; how many bars were shown before the
 first. runs.last_bar, last_seq: end of the newest bar that it was shown, and the journal's row then. runs.marked_at:
-when equity, realised, unrealised, exposure (a fraction), drawdown (a fraction) were true.
+when equity, realised, unrealised, exposure (a fraction), drawdown (a fraction) were true. runs.pruned_seq: the
+journal's row of the newest that was pruned.
 decisions.time: end of the bar. exposure: None where it was kept. requests: how many orders it asked for. bars: by
 symbol and interval the bars that came in with it. headroom: what the limits of all runs together left it.
 certificates.result: `equal` or `different`.
@@ -121,7 +122,7 @@ class Position(NamedTuple):
     closed_until: int = 0
     """End of the newest minute that has closed, ns."""
     control: int = 0
-    """The last control that took effect."""
+    """How many controls have taken effect: a later one may have a lower number."""
     clock: int = 0
     """The journal's, ns."""
     grace_ns: int = 0
@@ -236,7 +237,11 @@ class PaperBook(Protocol):
         ...
 
     def prune(self, before: int) -> int:
-        """Remove decisions, equity, revisions and events from before a moment, ns; how many rows that were."""
+        """Remove the oldest decisions, equity, revisions and events of each run; how many rows that were.
+
+        Of each kind up to the first that is from `before` (ns) on, or of a journal's row that no certificate which says
+        `equal` has come to: what was not proven stays. Those of the whole desk go by their time alone.
+        """
         ...
 
     def size_bytes(self) -> int:

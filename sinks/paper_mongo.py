@@ -206,9 +206,27 @@ class MongoPaper:
     def prune(self, before: int) -> int:
         """See `PaperBook.prune`."""
         self._may_write()
-        old = {"time": {"$lt": before}}
         with trouble(self._where):
-            return sum(self._database[f"paper_{kind}"].delete_many(old).deleted_count for kind in PRUNED)
+            proven: dict[str, int] = {}
+            for one in self._database.paper_certificates.find({"result": "equal"}, {"run": 1, "to_seq": 1}):
+                proven[one["run"]] = max(proven.get(one["run"], 0), int(one["to_seq"]))
+            runs = [one["run"] for one in self._database.paper_runs.find({}, {"run": 1})]
+            gone = sum(self._prune(kind, run, before, proven.get(run, 0)) for kind in PRUNED for run in runs)
+            return gone + sum(self._prune(kind, "", before, None) for kind in PRUNED)
+
+    def _prune(self, kind: str, run: str, before: int, proven: int | None) -> int:
+        collection = self._database[f"paper_{kind}"]
+        own = {"$gte": f"{run} ", "$lt": f"{run}!"}
+        stay: list[Document] = [{"time": {"$gte": before}}]
+        if proven is not None:
+            stay.append({"seq": {"$gt": proven}})
+        first = collection.find_one({"_id": own, "$or": stay}, {"_id": 1}, sort=[("_id", ASCENDING)])
+        goes: Document = {"_id": own if first is None else {**own, "$lt": first["_id"]}}
+        newest = collection.find_one({**goes, "seq": {"$gt": 0}}, {"seq": 1}, sort=[("_id", DESCENDING)])
+        if newest is not None:
+            # Noted before they go: whoever counts on them must know, even if a crash comes in between.
+            self._database.paper_runs.update_many({"_id": own}, {"$max": {"pruned_seq": int(newest["seq"])}})
+        return int(collection.delete_many(goes).deleted_count)
 
     def size_bytes(self) -> int:
         """What the server says that the book's collections occupy."""

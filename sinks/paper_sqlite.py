@@ -16,6 +16,8 @@ from sinks.sqlite_file import Checkpointer
 
 _TYPES: Final = {"text": "TEXT", "int": "INTEGER", "float": "REAL", "bool": "INTEGER", "json": "TEXT", "bytes": "BLOB"}
 
+NEVER: Final = (1 << 63) - 1
+"""Beyond every number, time and row."""
 _WAL_LIMIT_BYTES: Final = 16 << 20
 """The write-ahead log is cut back to this when it begins anew."""
 
@@ -190,8 +192,26 @@ class SqlitePaper(LedgerFile):
     def prune(self, before: int) -> int:
         """See `PaperBook.prune`."""
         self._may_write()
+        proven = dict(self.read("SELECT run, max(to_seq) FROM certificates WHERE result = 'equal' GROUP BY run"))
+        proven[""] = NEVER
+        runs = [run for (run,) in self.read("SELECT run FROM runs")]
+        return sum(self._prune(kind, run, before, proven.get(run, 0)) for kind in PRUNED for run in ["", *runs])
+
+    def _prune(self, kind: str, run: str, before: int, proven: int) -> int:
+        """One kind of one run, in a transaction of its own, so that no fill waits for all of them."""
+        seq = "seq" if any(column.name == "seq" for column in KINDS[kind]) else "0"
         with self.transaction() as db:
-            return sum(db.execute(f"DELETE FROM {kind} WHERE time < ?", (before,)).rowcount for kind in PRUNED)
+            # In the order of the key, so that only what goes is looked at.
+            stays = db.execute(
+                f"SELECT number FROM {kind} WHERE run = ? AND (time >= ? OR {seq} > ?) ORDER BY number LIMIT 1",
+                (run, before, proven),
+            ).fetchone()
+            goes = f"FROM {kind} WHERE run = ? AND number < ?"
+            key = run, NEVER if stays is None else stays[0]
+            (newest,) = db.execute(f"SELECT max({seq}) {goes}", key).fetchone()
+            if newest:
+                db.execute("UPDATE runs SET pruned_seq = max(coalesce(pruned_seq, 0), ?) WHERE run = ?", (newest, run))
+            return db.execute(f"DELETE {goes}", key).rowcount
 
     def size_bytes(self) -> int:
         """See `PaperBook.size_bytes`."""

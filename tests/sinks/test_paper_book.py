@@ -210,16 +210,40 @@ def test_a_forgotten_run_leaves_its_controls_only(book):
     assert book.forget(RUN) == 0
 
 
-def test_what_is_old_is_pruned_and_what_was_traded_stays(book):
+def test_what_is_old_and_proven_is_pruned_and_what_was_traded_stays(book):
     """The journal of signals and the curve grow with time; orders, fills and trades with what is done."""
-    rows = [{"run": RUN, "number": n, "time": n} for n in range(10)]
-    book.write(Written(dict.fromkeys(("decisions", "equity", "revisions", "events", "fills"), rows)))
+    rows = [{"run": RUN, "number": n, "time": n, "seq": 10 * n} for n in range(1, 10)]
+    revisions = [{"run": RUN, "number": n, "time": n, "log_seq": n} for n in range(1, 10)]
+    desks = [{"run": "", "number": n, "time": n, "seq": 10 * n} for n in range(1, 10)]
+    certificates = [
+        {"run": RUN, "number": 1, "to_seq": 35, "result": "equal"},
+        {"run": RUN, "number": 2, "to_seq": 90, "result": "different"},
+    ]
+    book.write(Written({"runs": [{"run": RUN, "number": 1, "state": "stopped"}], "certificates": certificates}))
+    book.write(Written({"decisions": rows, "equity": rows, "fills": rows, "revisions": revisions}))
+    book.write(Written({"events": [*rows, *desks]}))
 
-    assert book.prune(4) == 16
+    gone = book.prune(6)
 
-    for kind in ("decisions", "equity", "revisions", "events"):
-        assert [row["time"] for row in book.rows(kind)] == [4, 5, 6, 7, 8, 9]
-    assert len(book.rows("fills")) == 10
+    # Time 6 is a bound for all; the row 35 of the certificate one for what it has looked at.
+    held = {kind: [row["time"] for row in book.rows(kind, RUN)] for kind in ("decisions", "equity", "revisions")}
+    assert held == {"decisions": [*range(4, 10)], "equity": [*range(4, 10)], "revisions": [*range(6, 10)]}
+    assert [row["time"] for row in book.rows("events", RUN)] == [*range(4, 10)]
+    assert [row["time"] for row in book.rows("events", "")] == [*range(6, 10)]
+    assert gone == 3 + 3 + 5 + 3 + 5
+    assert (len(book.rows("fills")), book.runs()[0]["pruned_seq"]) == (9, 30)
+    assert book.prune(6) == 0
+    assert book.prune(0) == 0
+    assert book.runs()[0]["pruned_seq"] == 30
+
+
+def test_what_was_never_proven_is_not_pruned(book):
+    """It is all that says what happened."""
+    rows = [{"run": RUN, "number": n, "time": n, "seq": n} for n in range(1, 4)]
+    book.write(Written({"runs": [{"run": RUN, "number": 1}], "decisions": rows, "equity": rows}))
+
+    assert book.prune(10**18) == 0
+    assert book.runs()[0]["pruned_seq"] is None
 
 
 def test_what_is_no_row_of_the_book_is_refused_whole(book):
