@@ -24,7 +24,7 @@ from backtest.trying import WHOLE, Trier, Window, quick_on
 from backtest.worker_processes import Ground, Processes, keep_stream, stream_name
 from backtest.workers import Task, Threads, Workers
 from market.errors import DeskError
-from strategies.interface import Needs
+from strategies.interface import Needs, StrategyError
 from strategies.loader.files import Strategy
 from strategies.loader.parameters import as_text
 
@@ -162,21 +162,43 @@ class Evaluator:
         """
         if not chosen:
             return []
-        tasks = [Task(number, as_text(one), window) for number, one in enumerate(chosen)]
-        # Here and not in a thread, so that the desk's stores stay with the thread that opened them.
-        for one in chosen:
-            self.shown(self.strategy.needs(one))
         found: dict[int, Figures | str] = {}
 
         def done(answers: Iterable[tuple[int, Figures | str]]) -> None:
             for number, answer in answers:
                 found[number] = answer
-                _check_room(answer, expected or len(tasks))
-                tell("try", len(found) / len(tasks))
+                _check_room(answer, expected or len(chosen))
+                tell("try", len(found) / len(chosen))
 
-        for workers, part in self._ways(tasks, expected or len(tasks)):
-            done(workers.each(part))
-        return [found[number] for number in range(len(tasks))]
+        tasks = []
+        for number, one in enumerate(chosen):
+            try:
+                needs = self.strategy.needs(one)
+            except StrategyError as error:
+                done([(number, str(error))])
+                continue
+            # Here and not in a thread, so that the desk's stores stay with the thread that opened them.
+            self.shown(needs)
+            tasks.append(Task(number, as_text(one), window))
+        while tasks and self._workers is None:
+            # One after the other until something comes of one: the time that it takes tells how to try the others.
+            task = tasks.pop(0)
+            try:
+                self._compile(task, expected or len(chosen))
+            except StrategyError as error:
+                done([(task.number, str(error))])
+                continue
+            alone = Threads(self._trier, 1, self._patience_s)
+            try:
+                begun = time.perf_counter()
+                done(alone.each([task]))
+            finally:
+                alone.close()
+            if not isinstance(found[task.number], str):
+                self._workers = self._hired(task, time.perf_counter() - begun, (expected or len(chosen)) - 1)
+        if tasks and self._workers is not None:
+            done(self._workers.each(tasks))
+        return [found[number] for number in range(len(chosen))]
 
     def candidates(
         self,
@@ -193,26 +215,14 @@ class Evaluator:
         """
         return gathered(chosen, self.try_all(chosen, window, expected=expected, tell=tell))
 
-    def _ways(self, tasks: list[Task], expected: int) -> Iterable[tuple[Workers, list[Task]]]:
-        """Who tries what: the first alone, so that the time it takes tells how the others are best tried."""
-        if self._workers is not None:
-            yield self._workers, tasks
-            return
-        self._compile(tasks[0], expected)
-        alone = Threads(self._trier, 1, self._patience_s)
-        self._workers = alone
-        begun = time.perf_counter()
-        yield alone, tasks[:1]
-        work_s = (time.perf_counter() - begun) * (expected - 1)
+    def _hired(self, tried: Task, took_s: float, left: int) -> Workers:
+        """Who tries the others, given what one took."""
         rows = max(len(stream.views) for stream in self._streams.values())
-        jobs = min(self._jobs, expected)
-        if jobs > 1 and self.mode == "compiled" and rows >= THREADS_FROM:
-            self._workers = Threads(self._trier, jobs, self._patience_s)
-            alone.close()
-        elif jobs > 1 and work_s > WORTH_S:
-            self._workers = self._processes(jobs, tasks[0])
-            alone.close()
-        yield self._workers, tasks[1:]
+        jobs = max(min(self._jobs, left), 1)
+        shared = self.mode == "compiled" and rows >= THREADS_FROM
+        if jobs > 1 and not shared and took_s * left > WORTH_S:
+            return self._processes(jobs, tried)
+        return Threads(self._trier, jobs if shared else 1, self._patience_s)
 
     def _compile(self, task: Task, expected: int) -> None:
         """Compile what has to be, here, where it may take longer than any strategy."""

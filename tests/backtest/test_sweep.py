@@ -84,6 +84,37 @@ def test_a_combination_that_goes_wrong_is_left_out_with_its_sentence():
     assert "strategy written: decide() raised ZeroDivisionError" in found.failed[0].why
 
 
+WRONG = """def wrong(length, at):
+    if length == at:
+        raise ValueError(f"not {at}")
+
+
+def needs(p):
+    wrong(p.length, 1)
+    return Needs()
+
+
+def begin(p):
+    wrong(p.length, 2)
+    return ()
+
+
+def decide(state, bar, p):
+    wrong(p.length, 3)
+    return 1.0 if p.length != 4 else float("nan")
+"""
+
+
+def test_wherever_a_strategy_goes_wrong_the_other_combinations_go_on():
+    """Also if the first of all does."""
+    found = swept({"length": "1:6"}, written(WRONG))
+
+    assert [one["length"] for one in found.candidates.parameters] == [5, 6]
+    assert [one.parameters["length"] for one in found.failed] == [1, 2, 3, 4]
+    said = ("needs() raised ValueError: not 1", "begin() raised ValueError: not 2", "not 3 on the 1d bar", "NaN on the")
+    assert [words in one.why for words, one in zip(said, found.failed, strict=True)] == [True] * 4
+
+
 def test_too_few_bars_for_one_are_enough_for_another():
     found = swept({"fast": "2", "slow": "5,500"})
 
