@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, Final, Literal, cast
 
@@ -10,6 +11,7 @@ from pydantic import Field
 from flows import artifacts, run_page
 from flows.assumed import Assumed
 from flows.forms import Day, IntervalName, SymbolText, day_ns, symbols_of, whose
+from flows.journaled import journaled
 from flows.running import check_parts, desk, desk_flow, gathered, means, only, part, say, settings, voice
 from flows.strategy_forms import ParameterValues, StrategyName
 from flows.sync import ALL_BARS, Request, sync_some
@@ -50,9 +52,19 @@ def run_one(name: str, plan: "Plan", output: str) -> "Done":
     folders = run.desk.folders
     # The strategy does not come with the task: Prefect would look into it.
     now, strategy = rerun(plan, run.desk.settings.strategies)
-    done = run_on(
-        run.desk, folders, now, strategy, check, run.desk.now_ns(), address=output or None, tell=told(voice(), name)
-    )
+    with ExitStack() as open_too:
+        held = open_too.enter_context(journaled(run.desk)) if plan.filled_by == "ticks" else None
+        done = run_on(
+            run.desk,
+            folders,
+            now,
+            strategy,
+            check,
+            run.desk.now_ns(),
+            address=output or None,
+            journaled=held,
+            tell=told(voice(), name),
+        )
     for sentence in done.run.report.notes:
         say(sentence)
     return done
@@ -69,7 +81,9 @@ def backtest(
     cash: Cash = 10_000.0,
     where: Source = "store",
     fetch: bool = True,
+    filled_by: Literal["bars", "ticks"] = "bars",
     look_ahead_check: bool = True,
+    monte_carlo: Annotated[int, Field(ge=0, le=100_000)] = 1_000,
     seed: int = 1,
     output: str = "",
     assumed: Assumed = Assumed(),  # noqa: B008  # Frozen; a form shows it.
@@ -89,8 +103,10 @@ def backtest(
         cash: To begin with.
         where: Bars of the store, or of the archive.
         fetch: Have series of which the store has too few bars synced first.
+        filled_by: What fills orders: the bars, or the ticks that the desk journaled, on bars as they were known then.
         look_ahead_check: Repeat the decisions with later bars hidden; one that changes is an error.
-        seed: Of the places of the look-ahead check.
+        monte_carlo: How often the trades are drawn anew, to see what else they might have come to.
+        seed: Of the places of the look-ahead check, and of the draws of trades.
         output: Folder or s3://bucket/prefix of the files. Empty: a folder among the desk's runs.
         assumed: What the run takes for granted.
     """
@@ -99,6 +115,9 @@ def backtest(
     with desk() as found:
         keep_in(found.folders.cache)
         check_span(start, end)
+        if filled_by == "ticks" and where != "store":
+            msg = "fills by ticks take the desk's own bars and ticks: they go with the store alone"
+            raise DeskError(msg)
         plan, ready = planned(
             strategy,
             settings().strategies,
@@ -113,8 +132,11 @@ def backtest(
             where=where,
             seed=seed,
             look_ahead_check=look_ahead_check,
+            monte_carlo=monte_carlo,
+            filled_by=filled_by,
         )
-        if fetch and where == "store":
+        # What is fetched was never seen live, so ticks could not fill on it.
+        if fetch and where == "store" and filled_by == "bars":
             request = Request(ALL_BARS if start is None else None, plan.start, plan.end)
             fetch_lacking(found, plan, ready, request)
         name = f"{plan.strategy} {' '.join(plan.symbols)} {interval}"

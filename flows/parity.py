@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from flows import artifacts, pictures
+from flows.journaled import journaled
 from flows.running import check_parts, desk, desk_flow, gathered, means, part, say, voice
 from infra.kept_schedules import keep_in
 from market.errors import DeskError
 
 if TYPE_CHECKING:
     from backtest.certificates import Certificate
-    from backtest.tick_order import Rows
     from history.desk import HistoryDesk
     from sinks.paper_book import PaperBook, Row
 
@@ -51,20 +51,20 @@ def prove_some(name: str, runs: Sequence[str], whole: bool) -> list[Proven]:
     from backtest.parity import certify
 
     shared = means()
-    say(f"{name}: the journal is read from where the last certificates end" if not whole else f"{name}: from the start")
+    say(f"{name}: from the last certificates on, or from the start" if not whole else f"{name}: from the start")
     found = []
-    with _book(shared.desk) as book, _journaled(shared.desk) as (rows, damage):
+    with _book(shared.desk) as book, journaled(shared.desk) as held:
         wanted = {row["run"]: row for row in book.runs() if row["run"] in runs}
         now = shared.desk.now_ns()
         for outcome in certify(
-            book, list(wanted.values()), rows, shared.desk.store, shared.desk.folders.loops, now, whole=whole
+            book, list(wanted.values()), held.rows, shared.desk.store, shared.desk.folders.loops, now, whole=whole
         ):
             one = Proven(outcome.run, outcome.strategy, _on(wanted[outcome.run]), outcome.certificate, outcome.trouble)
             voice()(f"{one.run} ({one.strategy}): {one.verdict}")
             found.append(one)
             if shared.stop.is_set():
                 break
-        for text in damage:
+        for text in held.damage:
             say(f"skipped: {text}")
     return found
 
@@ -111,15 +111,6 @@ def _book(found: "HistoryDesk", *, read_only: bool = False) -> "Iterator[PaperBo
 
     with closing(open_paper_book(found.settings.store, found.folders.paper, read_only=read_only)) as book:
         yield book
-
-
-@contextmanager
-def _journaled(found: "HistoryDesk") -> "Iterator[tuple[Rows, Sequence[Any]]]":
-    """What was journaled, the archive included."""
-    from dataflows.past import opened
-
-    with opened(found.folders.journal, found.archive) as (rows, damage):
-        yield rows, damage
 
 
 def _named(runs: "Sequence[Row]", name: str) -> "list[Row]":

@@ -47,6 +47,7 @@ def test_a_form_as_it_is_filled_leaves_a_report_and_a_page(desk, monkeypatch):
         ({"start": date(2026, 1, 2), "end": date(2026, 1, 1)}, "the end 2026-01-01 is not after the start 2026-01-02"),
         ({"symbols": ["KRAKEN:ETHUSD"]}, "KRAKEN:ETHUSD 1d has 12 bars in the store"),
         ({"symbols": ["NOWHERE:X"]}, "exchange NOWHERE"),
+        ({"where": "archive", "filled_by": "ticks"}, "fills by ticks take the desk's own bars and ticks"),
         ({"where": "archive"}, "no bars of KRAKEN:BTCUSD 1d in the archive"),
     ],
     ids=lambda value: "" if isinstance(value, dict) else value[:20],

@@ -11,6 +11,7 @@ from ran.strategies import HIGHER, WISHES
 
 from backtest.certificates import certificates
 from flows import parity as flow
+from flows.backtest import backtest
 from flows.parity import parity
 
 COINS = ("SIM:BTCUSD", "SIM:ETHUSD")
@@ -77,6 +78,14 @@ def test_a_run_that_ended_and_was_proven_to_its_end_is_not_made_again(desk, monk
     assert len(certificates(desk.book, desk.runs[1])) == 2
     assert run_here(parity, monkeypatch, run="mine", whole=True).message.startswith("1 paper run is equal")
     assert len(certificates(desk.book, desk.runs[0])) == 2
+
+
+def test_a_form_may_ask_for_fills_by_the_ticks_that_were_journaled(desk, monkeypatch):
+    """What paper trading would have come to, of any strategy."""
+    asked = {"strategy": "sma-cross", "symbols": [COINS[0]], "interval": "1m", "parameters": {"fast": 2, "slow": 4}}
+    ran = run_here(backtest, monkeypatch, **asked, filled_by="ticks")
+    assert ran.state.is_completed(), ran.message
+    assert "tick" in ran.published["backtest-sma-cross"]
 
 
 def test_a_desk_without_paper_runs_has_a_quiet_night(tmp_path, monkeypatch):
