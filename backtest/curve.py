@@ -98,7 +98,7 @@ def walk(curve: Curve, begin: int, cash: float, days: Days | None = None, each_m
     else:
         found = _compiled()(curve.time, curve.equity, begin, cash, starts, each_mark, dates, closes)
     over_all = (
-        float((curve.exposure != 0.0).mean()),
+        np.count_nonzero(curve.exposure != 0.0) / marks,
         float(curve.exposure.sum()) / marks,
         *found[9:],
         float(curve.equity.sum()) / marks,

@@ -56,7 +56,7 @@ def figures(trades: Records) -> TradeFigures:
     pnl: Numbers = np.ascontiguousarray(trades["pnl"])
     gain: Numbers = np.ascontiguousarray(trades["gain"])
     won, lost = pnl > 0, pnl < 0
-    wins, losses = int(won.sum()), int(lost.sum())
+    wins, losses = int(np.count_nonzero(won)), int(np.count_nonzero(lost))
     won_sum, lost_sum = float(pnl[won].sum()), float(pnl[lost].sum())
     win_rate = _ratio(wins, count)
     average_win, average_loss = _ratio(won_sum, wins), _ratio(lost_sum, losses)

@@ -107,6 +107,21 @@ def test_a_remainder_is_exact_in_one_instruction_as_in_five(total, length):
     assert Fraction(compiled_remainder(total, guess, float(length))) == wanted
 
 
+@given(st.lists(st.floats(64.0, 127.0), min_size=1, max_size=60))
+def test_a_remainder_of_the_high_part_alone_is_exact_as_well(values):
+    """The guess is of both parts: what is left is as large as the low one."""
+    state = sma_begin(len(values))
+    for value in values * 3:
+        sma_next(state, value)
+    high, low, length = state[sma._HIGH], state[sma._LOW], float(len(values))
+    guess = (high + low) * (1.0 / length)
+    wanted = Fraction(high) - Fraction(guess) * len(values)
+
+    assert Fraction(high) + Fraction(low) == sum(Fraction(value) for value in values)
+    assert Fraction(remainder(high, guess, length)) == wanted
+    assert Fraction(compiled_remainder(high, guess, length)) == wanted
+
+
 @given(st.integers(1, 40), st.one_of(PRICES, NUMBERS.filter(lambda value: abs(value) > 1e-290)), PRICES)
 def test_the_mean_of_equal_values_is_that_value(length, value, before):
     """Two averages of a flat market must tie, or every quiet hour would be full of crosses."""

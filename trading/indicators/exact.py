@@ -38,7 +38,7 @@ def exact_product(a: float, b: float) -> tuple[float, float]:
 
 
 def remainder(total: float, guess: float, length: float) -> float:
-    """`total - guess * length` for a guess at `total / length`, which has no more digits than a float64: exact.
+    """`total - guess * length`, exact where the guess is so near to `total / length` that few digits are left.
 
     Compiled it is one instruction of the processor, where that has it.
     """

@@ -17,10 +17,12 @@ from trading.indicators.exact import exact_sum, remainder
 from trading.indicators.lengths import checked_length
 from trading.jit import inlined, njit
 
-_LENGTH, _PLACE, _FULL, _INVERSE = range(4)
-_SUM, _REST, _LOST = range(4, 7)
-_LEAST, _FAR, _SPLITTER, _HIGH, _LOW, _HIGH_MOST, _LOW_MOST = range(7, 14)
-_RING: Final = 14
+_LENGTH, _INVERSE, _COUNT, _PLACE, _FULL = range(5)
+_SUM, _REST, _LOST = range(5, 8)
+_LEAST, _FAR, _SPLITTER, _HIGH, _LOW, _HIGH_MOST, _LOW_MOST = range(8, 15)
+_RING: Final = 15
+"""Where the values begin. `_COUNT` (the length again) and `_PLACE` are int64 in the same bytes: an index needs no more
+work than that."""
 
 _NEAR: Final = 2.0**-16
 """Largest sum of rests, as a fraction of the sum: what they lost is 2^-14 of the sum's last digit at most."""
@@ -37,7 +39,7 @@ def sma_size(length: int) -> int:
 
 
 def sma_begin(length: int) -> NDArray[np.float64]:
-    """State of a moving average: float64[14 + length].
+    """State of a moving average: float64[15 + length].
 
     Raises:
         ValueError: The length is not 1 to 1,000,000.
@@ -45,6 +47,7 @@ def sma_begin(length: int) -> NDArray[np.float64]:
     length = checked_length(length, "SMA", 1)
     state = np.zeros(sma_size(length))
     state[_LENGTH] = length
+    state.view(np.int64)[_COUNT] = length
     state[_INVERSE] = 1.0 / length
     # Sends all of the warm-up to `_anew`, so that nothing has to be asked about it afterwards.
     state[_LEAST] = np.inf
@@ -65,18 +68,18 @@ def sma_next(state: NDArray[np.float64], value: float) -> float:
 @inlined
 def sma_at(state: NDArray[np.float64], base: int, value: float) -> float:
     """The same of a state that begins at `base` of a larger one."""
-    length = state[base + _LENGTH]
-    turn = state[base + _PLACE]
-    place = base + _RING + int(turn)
+    whole = state.view(np.int64)
+    turn = whole[base + _PLACE]
+    place = base + _RING + turn
     old = state[place]
     state[place] = value
-    turn += 1.0
-    if turn == length:
-        turn = 0.0
+    turn += 1
+    if turn == whole[base + _COUNT]:
+        turn = 0
         if not (abs(state[base + _LOW]) <= state[base + _LOW_MOST] and state[base + _HIGH] <= state[base + _HIGH_MOST]):
             state[base + _LEAST] = np.inf
             state[base + _LOST] = np.inf
-    state[base + _PLACE] = turn
+    whole[base + _PLACE] = turn
 
     change = value - old
     splitter = state[base + _SPLITTER]
@@ -86,8 +89,9 @@ def sma_at(state: NDArray[np.float64], base: int, value: float) -> float:
     state[base + _HIGH] = high
     state[base + _LOW] = low
     if value >= state[base + _LEAST] and abs(change) <= state[base + _FAR]:
-        total = high + low
-        return _quotient(total, low - (total - high), length, state[base + _INVERSE])
+        inverse = state[base + _INVERSE]
+        guess = (high + low) * inverse
+        return float(guess + (remainder(high, guess, state[base + _LENGTH]) + low) * inverse)
     return _off_the_grid(state, base, value, old)
 
 
@@ -105,7 +109,7 @@ def _off_the_grid(state: NDArray[np.float64], base: int, value: float, old: floa
         # The sum of before is not at hand: it is made anew.
         state[base + _LEAST] = np.inf
         state[base + _LOST] = np.inf
-    if state[base + _PLACE] == 0.0:
+    if state.view(np.int64)[base + _PLACE] == 0:
         state[base + _FULL] = 1.0
         _to_the_grid(state, base)
     change, lost = exact_sum(value, -old)
@@ -132,7 +136,7 @@ def _to_the_grid(state: NDArray[np.float64], base: int) -> None:
     it is enough to look once in a turn whether they are far below.
     """
     begin = base + _RING
-    end = begin + int(state[base + _LENGTH])
+    end = begin + state.view(np.int64)[base + _COUNT]
     largest = 0.0
     least = np.inf
     for place in range(begin, end):
@@ -162,7 +166,7 @@ def _anew(state: NDArray[np.float64], base: int) -> float:
     """Sum the window exactly, by Shewchuk's growing expansion; the running sum goes on from there."""
     if state[base + _FULL] == 0.0:
         return np.nan
-    length = int(state[base + _LENGTH])
+    length = state.view(np.int64)[base + _COUNT]
     parts = np.empty(64)
     count = 0
     for place in range(base + _RING, base + _RING + length):
