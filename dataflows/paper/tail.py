@@ -96,6 +96,8 @@ class Standing(msgspec.Struct, array_like=True):
     """The last control that took effect."""
     control_seq: int
     """The row that it took effect behind."""
+    controls: int
+    """How many took effect so far."""
     grace_ns: int
     designated: dict[str, int]
     """By symbol the stream that makes its bars."""
@@ -113,7 +115,7 @@ def beginning(ways: Ways, grace_ns: int) -> Standing:
     clock = clock_at(ways.reader, seq) if seq else None
     closed = total_order.closed_until(clock or 0, grace_ns)
     return Standing(
-        VERSION, seq, clock or 0, closed, False, log_seq, seq, 0, 0, grace_ns, designated_at(ways.reader, seq)
+        VERSION, seq, clock or 0, closed, False, log_seq, seq, 0, 0, 0, grace_ns, designated_at(ways.reader, seq)
     )
 
 
@@ -171,7 +173,7 @@ class Tail:
     def position(self) -> Position:
         """As the book has it."""
         at = self._at
-        return Position(at.seq, at.log_seq, at.closed, at.control, at.clock, at.grace_ns)
+        return Position(at.seq, at.log_seq, at.closed, at.controls, at.clock, at.grace_ns)
 
     @property
     def seq(self) -> int:
@@ -425,6 +427,7 @@ class Tail:
         at = self._at
         at.seq = max(at.seq, control.applied_seq or 0)
         at.control, at.control_seq = control.number, at.seq
+        at.controls += 1
         if control.action == "grace":
             at.grace_ns = int(control.body["grace_ns"])
         if control.action == "start" and begin is None:

@@ -86,9 +86,8 @@ class Writer:
         forgotten: list[str] = []
         fresh = [out for out in outs if out.position.beyond(self.position)]
         for out in fresh:
-            for kind, more in (*out.rows.items(), ("runs", out.figures)):
-                if more:
-                    rows.setdefault(kind, []).extend(more)
+            for kind, more in out.rows.items():
+                rows.setdefault(kind, []).extend(more)
             states.update(out.states)
             warm_ups.update(out.warm_ups)
             notes += out.notes
@@ -97,25 +96,27 @@ class Writer:
                 rows = {kind: [row for row in held if row["run"] != run] for kind, held in rows.items()}
                 states.pop(run, None)
                 warm_ups.pop(run, None)
-        if not (rows or states or warm_ups or forgotten):
-            # Nothing to tell: the book's place moves with the next that has something.
-            figures = [row for out in outs if out.position[:4] == self.position[:4] for row in out.figures]
-            if figures:
-                self._patience(partial(self._book.write, Written({"runs": figures})))
-            return
-        last = fresh[-1].position
+        # How runs stand is no news and moves nothing on: of two writings either may come last.
+        now = [row for out in outs if out.position[:4] >= self.position[:4] for row in out.figures]
+        now = [row for row in now if row["run"] not in forgotten]
+        if rows or states or warm_ups or forgotten:
+            self._write_news(fresh[-1].position, Written(rows, states, None, warm_ups), forgotten)
+            for name, text in notes:
+                self._told(name, text)
+            for trade in rows.get("trades", ()):
+                self._told("paper_trade", _trade(trade))
+        if now:
+            self._patience(partial(self._book.write, Written({"runs": now})))
+
+    def _write_news(self, position: Position, news: Written, forgotten: Sequence[str]) -> None:
         for run in forgotten:
             self._patience(partial(self._book.forget, run))
-        self._patience(lambda: self._book.write(Written(rows, states, last, warm_ups)))
-        self.position = last
+        self._patience(partial(self._book.write, news._replace(position=position)))
+        self.position = position
         progress = self._progress
         progress.writes += 1
-        progress.orders += sum(1 for row in rows.get("orders", ()) if "log_seq" in row)
-        progress.fills += len(rows.get("fills", ()))
-        for name, text in notes:
-            self._told(name, text)
-        for trade in rows.get("trades", ()):
-            self._told("paper_trade", _trade(trade))
+        progress.orders += sum(1 for row in news.rows.get("orders", ()) if "log_seq" in row)
+        progress.fills += len(news.rows.get("fills", ()))
 
     def snapshot(self) -> Snapshot:
         """Where the book stands."""
