@@ -46,28 +46,34 @@ class Lent(NamedTuple):
     """Whether the rate of all accounts took the place of the account's own."""
 
 
-def lend(account: Any, limits: Limits, headroom: Headroom, time: int) -> Lent:
+def lend(account: Any, limits: Limits, headroom: Headroom | None, time: int) -> Lent:
     """Narrow an account's limits to what is left for it; give the result to `take_back` after the decision.
 
-    The exposure stays narrowed until the next decision: an order fills later.
+    The exposure stays as narrow until the next decision: an order fills later.
 
     Args:
         account: The account.
         limits: Its own.
-        headroom: What is left.
+        headroom: What is left; None where no limit is over all accounts.
         time: End of the bar that is decided on, ns.
     """
-    if headroom.exposure is not None:
-        own = float("inf") if limits.exposure is None else limits.exposure
-        equity = account.equity / QUANTA
-        account.limited = 1
-        account.exposure_max = min(own, max(headroom.exposure, 0.0) / equity) if equity > 0 else 0.0
+    # From its own limits each time, so that those of all leave nothing behind when they are taken off.
+    own = float("inf") if limits.exposure is None else limits.exposure
+    bounded = not limits.position is limits.position_value is limits.exposure is None
+    left = 0
+    if headroom is not None:
+        left = headroom.orders_max - headroom.orders
+        if headroom.exposure is not None:
+            equity = account.equity / QUANTA
+            own = min(own, max(headroom.exposure, 0.0) / equity) if equity > 0 else 0.0
+            bounded = True
+    account.exposure_max = own
+    account.limited = bounded
     orders_max, length = int(account.orders_max), int(account.orders_window)
     window, counted = int(account.window), int(account.window_orders)
     before = counted if orders_max and time // length == window else 0
     lent = Lent(orders_max, length, window, counted, before, narrowed=False)
-    left = headroom.orders_max - headroom.orders
-    if headroom.orders_max <= 0 or (orders_max and orders_max - before <= left):
+    if headroom is None or headroom.orders_max <= 0 or (orders_max and orders_max - before <= left):
         return lent
     account.orders_max = headroom.orders_max
     account.orders_window = MINUTE_NS

@@ -354,7 +354,10 @@ class PaperDesk:
         answer = self._thinker.think([_call(run, begin.warm_up)])[0]
         if isinstance(answer, Hung):
             return None, _hung(run)
-        return (None, _raised(run, answer)) if isinstance(answer, BaseException) else (run, "")
+        if isinstance(answer, BaseException):
+            return None, _raised(run, answer)
+        run.remember(begin.warm_up)
+        return run, ""
 
     def _change(self, control: Control, position: Position, out: Out) -> None:
         if control.action == "forget":
@@ -367,6 +370,7 @@ class PaperDesk:
         if control.action in {"stop", "flatten"}:
             run.kill(control.action == "flatten", self.clock, position.seq, out.rows, position.log_seq)
             text = "no more orders" if run.state != FLATTENING else "no more orders, and everything is closed"
+            text += f"; it had failed before: {run.kept.broken}" if run.kept.broken else ""
             self._say(run, out, run.state, text, ended_seq=position.seq)
         elif control.action == "revive":
             run.revive()
@@ -389,7 +393,7 @@ class PaperDesk:
     # What is told
 
     def _fail(self, run: Run, why: str, position: Position, out: Out) -> None:
-        run.fail(self.clock, position.seq, out.rows, position.log_seq)
+        run.fail(why, self.clock, position.seq, out.rows, position.log_seq)
         self._say(run, out, FAILED, why, ended_seq=position.seq, level="error")
 
     def _say(

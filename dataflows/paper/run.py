@@ -61,8 +61,8 @@ class Kept(msgspec.Struct, array_like=True):
     """By symbol the stream that made its bars at the start."""
     started_seq: int
     state: str
-    broken: bool
-    """Whether its strategy went wrong, so that it cannot go on."""
+    broken: str
+    """Why its strategy cannot go on; empty if it can."""
     counts: dict[str, int]
     """Rows so far: decisions, orders, trades, revisions, events."""
     last_bar: int
@@ -120,7 +120,7 @@ class Run:
         equity = int(book.account.equity)
         kept = Kept(
             VERSION, control.number, control.asked_at, control.body, dict(begin.streams), control.applied_seq or 0,
-            RUNNING, False, {}, 0, equity, {}, {}, b"", [],
+            RUNNING, "", {}, 0, equity, {}, {}, b"", [],
         )  # fmt: skip
         return cls(control.run, kept, told, deciders(told, loops), book, step)
 
@@ -234,7 +234,7 @@ class Run:
         exposures, counts, requests = self._in_order(views, decided)
         book, time = self.book, int(views["end"][-1])
         account: Any = book.account
-        lent = lend(account, self.told.plan.conditions.limits, headroom, time) if headroom is not None else None
+        lent = lend(account, self.told.plan.conditions.limits, headroom, time)
         noted = None if headroom is None else headroom.plain()
         lates, ends = views["late"].tolist(), views["end"].tolist()
         places, intervals = views["symbol"].tolist(), views["interval"].tolist()
@@ -261,7 +261,7 @@ class Run:
                     "late_ms": lates[place],
                 }
             )
-        counted = take_back(account, lent, time) if lent is not None else 0
+        counted = take_back(account, lent, time)
         self.drain(out, max(log_seqs))
         return counted
 
@@ -281,6 +281,10 @@ class Run:
     def note_shown(self, views: Records) -> None:
         """Remember the bars that were shown: a correction is told only of what was seen."""
         self.kept.last_bar = max(self.kept.last_bar, int(views["end"][-1]))
+        self.remember(views)
+
+    def remember(self, views: Records) -> None:
+        """The same of bars from before the start, which nothing was decided on."""
         for values in views.tolist():
             start, _, first, high, low, close, volume, _, _, symbol, interval, *_ = values
             name = f"{self.symbols[symbol]} {interval}"
@@ -303,9 +307,9 @@ class Run:
         else:
             self.kept.state = FAILED if self.kept.broken else STOPPED
 
-    def fail(self, clock: int, seq: int, out: Rows, log_seq: int) -> None:
+    def fail(self, why: str, clock: int, seq: int, out: Rows, log_seq: int) -> None:
         """End because of the strategy: what is held stays, and is marked."""
-        self.kept.broken = True
+        self.kept.broken = why
         self._deciders = []
         self.kill(False, clock, seq, out, log_seq)
 
@@ -327,7 +331,7 @@ class Run:
         symbol, value = str(body["symbol"]), float(body["value"])
         place = self.symbols.index(symbol)
         rule = self.told.plan.conditions.actions
-        before = float(self.book.positions["price"][place])
+        before = self._last_close(symbol)
         price, volume = self.kept.footing.get(symbol, (1.0, 1.0))
         if action == "split":
             if rule.apply:
@@ -337,9 +341,14 @@ class Run:
         else:
             if rule.apply:
                 apply_dividend(self.book.account, place, value)
-            if rule.signals == "all" and before > value:
+            if rule.signals == "all" and before is not None and before > value:
                 self.kept.footing[symbol] = price / (1 - value / before), volume
         self.drain(out, log_seq)
+
+    def _last_close(self, symbol: str) -> float | None:
+        """Of the newest of its own bars that it was shown, as traded; None before the first."""
+        known = self.kept.seen.get(f"{symbol} {int(self.told.interval)}")
+        return known[0][4] if known else None
 
     def committed(self) -> float:
         """Gross value of what is held and of what working orders may add, account currency."""

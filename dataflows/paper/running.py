@@ -155,11 +155,15 @@ class _Assembled:
     def ask_for_settings(self, now_ns: int) -> None:
         """Ask for what the settings say, where that is not what runs go by: it is a control like others."""
         book, bench = self.bench.book, self.bench
-        standing = opened(self._begun.tail)
+        controls = self._patience(book.controls)
+        # What was asked last counts, though its place may be still to come.
+        asked = {one.action: one.body for one in controls if not one.run and not one.refused}
+        before = asked.get("grace", {}).get("grace_ns", opened(self._begun.tail).grace_ns)
+        if before != bench.grace_ns:
+            # A rerun from before the change has no other way to know what it was.
+            grace = {"grace_ns": bench.grace_ns, "before_ns": before}
+            self._patience(lambda: book.ask("", "grace", grace, now_ns))
         wanted = dict(bench.limits._asdict())
-        asked = {one.action: one.body for one in self._patience(lambda: book.controls(waiting=True)) if not one.run}
-        if asked.get("grace", {}).get("grace_ns", standing.grace_ns) != bench.grace_ns:
-            self._patience(lambda: book.ask("", "grace", {"grace_ns": bench.grace_ns}, now_ns))
         if asked.get("limits", self._begun.overall.limits()) != wanted:
             self._patience(lambda: book.ask("", "limits", wanted, now_ns))
 
