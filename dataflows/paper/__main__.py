@@ -30,6 +30,8 @@ PORT_AFTER: Final = 3
 STATUS_S: Final = 1.0
 IDLE_S: Final = 0.5
 """How often an idle desk looks whether a run was asked for, besides when the bell rings."""
+RINGS_S: Final = 0.1
+"""An idle desk listens to the bell so often."""
 AWAY_S: Final = 1.0
 CONSUMER: Final = "paper"
 DAY_NS: Final = 86_400_000_000_000
@@ -125,15 +127,19 @@ def _idle(settings: Settings, book: PaperBook, ledger: Ledger, stop: threading.E
             try:
                 if book.runs() or any(one.action == "start" and not one.refused for one in book.controls(waiting=True)):
                     return True
-                # Nobody will ask for what the journal has had so far.
-                ledger.forget(CONSUMER)
+                if any(one.consumer == CONSUMER for one in ledger.positions()):
+                    # Nobody will ask for what the journal has had so far.
+                    ledger.forget(CONSUMER)
             except StoreAway:
                 stop.wait(AWAY_S)
             deadline = time.monotonic() + IDLE_S
             while not stop.is_set() and (left := deadline - time.monotonic()) > 0:
                 # Rows ring with their numbers, whoever asks for something with 0.
-                if bell.wait(min(round(left * 1000) + 1, 100)) and bell.answer() == 0:
-                    break
+                if bell.wait(min(round(left * 1000) + 1, 100)):
+                    if bell.answer() == 0:
+                        break
+                    # A lively journal has thousands of rows a second, none of which matters here.
+                    stop.wait(RINGS_S)
     return False
 
 
