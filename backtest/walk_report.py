@@ -45,12 +45,11 @@ def said(found: WalkForward) -> str:
     windows = [one.tested for one in found.windows if one.tested is not None]
     won = sum(one.total_return > 0 for one in windows)
     earned = worded(found.run.metrics.sharpe, "number")
-    part = f": {found.kept:.0%} of it was left".replace("%", " %") if isfinite(found.kept) else ""
     return (
         f"Chosen by what came before, the parameters made a Sharpe ratio of {earned} a year of what came next, where "
-        f"they had shown {worded(found.learned_sharpe, 'number')} on average{part}. {won} of {len(windows)} windows "
-        f"made money, and the choice {_changed(found.changes)}. Nothing of these figures was seen when the parameters "
-        "were chosen, as long as nobody looks at them and tries again."
+        f"they had shown {worded(found.learned_sharpe, 'number')} on average{_kept(found.kept)}. {won} of "
+        f"{len(windows)} windows made money, and the choice {_changed(found.changes)}. Nothing of these figures was "
+        "seen when the parameters were chosen, as long as nobody looks at them and tries again."
     )
 
 
@@ -78,6 +77,19 @@ def document(found: WalkForward) -> dict[str, Any]:
         "efficiency": plain(found.efficiency),
         "said": said(found),
     }
+
+
+def _kept(share: float) -> str:
+    """What was left of a Sharpe ratio.
+
+    >>> _kept(0.394), _kept(-1.07), _kept(1.2), _kept(float("nan"))
+    (': 39 % of it was left', ': nothing of it was left', ': all of it was left, and more', '')
+    """
+    if not isfinite(share):
+        return ""
+    if share <= 0:
+        return ": nothing of it was left"
+    return ": all of it was left, and more" if share > 1 else f": {share * 100:.0f} % of it was left"
 
 
 def _changed(times: int) -> str:

@@ -23,6 +23,7 @@ from backtest.space import read_space
 from backtest.sweep import Hunt, search_in
 from backtest.trying import Window
 from backtest.walk_forward import Walk, walk_forward
+from backtest.walk_report import _kept as left_of
 from backtest.walk_report import document, report_of, said, windows_frame
 from market.errors import DeskError
 from market.intervals import Interval
@@ -237,7 +238,7 @@ def test_the_report_says_what_was_left_of_the_promise(found):
 
     assert found.learned_sharpe == pytest.approx(mean)
     assert found.kept == pytest.approx(found.run.metrics.sharpe / mean)
-    assert f": {found.kept * 100:.0f} % of it was left." in said(found)
+    assert left_of(found.kept) in said(found)
     assert said(found) in markdown(report)
     assert said(found) in html(report)
     assert report.title == "Walk-forward of sma-cross fast=2:8:3 slow=5,20"
@@ -246,6 +247,14 @@ def test_the_report_says_what_was_left_of_the_promise(found):
     assert [row[2] for row in report.sections[0].rows] == [
         f"fast={one.parameters['fast']} slow={one.parameters['slow']}" for one in found.windows
     ]
+
+
+def test_what_was_left_is_said_as_people_say_it():
+    """Of a promise that was not kept at all, no negative part was left."""
+    assert left_of(0.394) == ": 39 % of it was left"
+    assert left_of(-1.07) == ": nothing of it was left"
+    assert left_of(1.2) == ": all of it was left, and more"
+    assert left_of(math.nan) == ""
 
 
 def test_the_frame_has_a_row_for_each_window(found):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 BASICS = ("--symbol", "SIM:BTCUSD", "--interval", "1h", "--param", "fast=2:6:2", "--param", "slow=8,16")
-WINDOWS = ("--walk-forward", "rolling", "--train", "6d", "--test", "3d")
+WINDOWS = ("--walk-forward", "rolling", "--train", "6d", "--test", "3d", "--no-look-ahead-check")
 FILES = {
     "equity.parquet", "fills.csv", "manifest.json", "metrics.json", "orders.csv", "report.html", "report.md",
     "trades.csv", "windows.csv",
