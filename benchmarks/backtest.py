@@ -27,39 +27,20 @@ from typing import Any
 
 import numpy as np
 
+# Before this script's own folder, in which this very file has the name of a package.
 sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parent))
 
+from crosses import CASH, MISSING, SYMBOL, bars, imported
 from flow import machine
 
 from backtest.account_kernels import compiled_loops
 from backtest.metrics import Terms, measure
 from backtest.simulating import Decisions, simulate
 from backtest.stream import Stream, stream
-from market.bars import BAR, BarState
-from market.intervals import MINUTE_NS, Interval
+from market.intervals import Interval
 from market.sessions import calendar_for
-from market.symbols import Symbol
 from strategies.loader.files import find
 from trading.opening import Conditions
-
-SYMBOL = Symbol("SIM", "WALK")
-BEGIN = 1_599_999_960 * 10**9
-CASH = 10_000.0
-
-
-def bars(count: int) -> np.ndarray:
-    """Minutes of a walk around 100, in cents, each opening where the last closed."""
-    random = np.random.default_rng(1)
-    prices = np.round(100 * np.exp(np.cumsum(random.normal(0, 0.0005, count + 1))), 2)
-    made = np.zeros(count, BAR)
-    made["start"] = BEGIN + np.arange(count) * MINUTE_NS
-    made["end"] = made["start"] + MINUTE_NS
-    made["open"], made["close"] = prices[:-1], prices[1:]
-    made["high"] = np.maximum(made["open"], made["close"]) + 0.02
-    made["low"] = np.minimum(made["open"], made["close"]) - 0.02
-    made["volume"], made["state"], made["interval"] = 1e6, BarState.CLOSED, Interval.M1
-    return made
 
 
 def shown(made: np.ndarray) -> Stream:
@@ -105,7 +86,7 @@ def vectorbt(made: np.ndarray, repeat: int) -> dict[str, Any]:
 
         vbt = imported()
     except ImportError as error:
-        return {"missing": f"{error}; run `sh infra/setup.sh bench` and use .venv-bench"}
+        return {"missing": f"{error}; {MISSING}"}
     index = pd.to_datetime(made["end"])
     opens, closes = pd.Series(made["open"], index), pd.Series(made["close"], index)
 
@@ -137,22 +118,6 @@ def vectorbt(made: np.ndarray, repeat: int) -> dict[str, Any]:
     return found
 
 
-def imported() -> Any:
-    """The module; its templates name a kind of chart that plotly has no more, which nothing here draws."""
-    import plotly.graph_objects as go
-
-    template = go.layout.Template
-    begin: Any = template.__init__
-
-    def tolerant(self: Any, arg: Any = None, **options: Any) -> None:
-        begin(self, arg, **{**options, "skip_invalid": True})
-
-    template.__init__ = tolerant
-    import vectorbt as vbt
-
-    return vbt
-
-
 def backtesting(made: np.ndarray) -> dict[str, Any]:
     """The same by backtesting.py."""
     try:
@@ -160,7 +125,7 @@ def backtesting(made: np.ndarray) -> dict[str, Any]:
         from backtesting import Backtest, Strategy
         from backtesting.lib import crossover
     except ImportError as error:
-        return {"missing": f"{error}; run `sh infra/setup.sh bench` and use .venv-bench"}
+        return {"missing": f"{error}; {MISSING}"}
 
     def average(values: Any, length: int) -> Any:
         return pd.Series(values).rolling(length).mean()
