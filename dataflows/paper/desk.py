@@ -94,7 +94,7 @@ class PaperDesk:
         self.decisions = 0
         """On so many bars, since this process began."""
         self._groups: list[Group] | None = None
-        self._marked: dict[str, int] = {}
+        self._marked: dict[str, tuple[Any, ...]] = {}
         if state is not None:
             self._restore(state, runs)
 
@@ -422,8 +422,9 @@ class PaperDesk:
     def _rest(self, event: Rest, out: Out) -> None:
         """Write down how all is: states to go on from, and figures of the runs that have changed."""
         for run in self.runs.values():
-            if self._marked.get(run.run) != run.equity or run.trades_on:
-                self._marked[run.run] = run.equity
+            stands = (run.equity, run.state, run.kept.last_bar, *run.kept.counts.values())
+            if self._marked.get(run.run) != stands:
+                self._marked[run.run] = stands
                 figures = run.figures() | {"marked_at": self.clock, "last_seq": event.position.seq}
                 out.figures.append(figures)
         if event.tail:

@@ -409,10 +409,11 @@ class Tail:
         at = self._at
         del self._waiting[control.number]
         begin = None
+        prepared = self._preparing.pop(control.number, None)
         why = self._desk().refusal(control)
-        if not why and control.action == "start":
+        if not why and prepared is not None:
             try:
-                begin = self._preparing.pop(control.number).result()
+                begin = prepared.result()
             except DeskError as error:
                 why = str(error)
         refused = {control.number: why} if why else {}
