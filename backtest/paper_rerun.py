@@ -53,6 +53,8 @@ class EndState(msgspec.Struct, array_like=True):
     trades: int
     footing: dict[str, list[float]]
     """By symbol what prices and volumes are multiplied by to be those that the strategy sees."""
+    closes: dict[str, float]
+    """By symbol the last close of the run's interval that it was shown, as traded."""
     account: bytes
     deciders: list[bytes]
 
@@ -128,7 +130,7 @@ def begin_of(row: Mapping[str, Any], rows: Rows, graces: Graces) -> EndState:
     seq = int(row["started_seq"])
     now = standing(rows, seq, graces)
     control = [seq, int(row["number"])]
-    return EndState(VERSION, list(now), control, dict(row["streams"]), RUNNING, 0, 0, {}, b"", [])
+    return EndState(VERSION, list(now), control, dict(row["streams"]), RUNNING, 0, 0, {}, {}, b"", [])
 
 
 def opened(kept: bytes) -> EndState:
@@ -179,7 +181,7 @@ class _Rerun:
         self._told, self._begin, self._beat = told, begin, beat
         self._deciders = Deciders(told, loops)
         plan = told.plan
-        self._footing = dict(begin.footing)
+        self._footing, self._closes = dict(begin.footing), dict(begin.closes)
         self._state = begin.state
         self._number = begin.decisions
         self._control = list(begin.control)
@@ -198,6 +200,7 @@ class _Rerun:
                     self._deciders.decide(before)
                 except StrategyError as error:
                     self._failed, self._failed_seq, self._state = str(error), told.started_seq, FAILED
+                self._note_closes(before)
 
     def over(self, rows: Rows, log: Log, ask: Ask) -> Rerun:
         """All that is asked for."""
@@ -224,7 +227,7 @@ class _Rerun:
         book = self._account.book
         end = EndState(
             VERSION, list(now), self._control, {str(symbol): stream for symbol, stream in streams.items()}, self._state,
-            self._number, begin.trades + len(logs.trades), self._footing, to_bytes(book),
+            self._number, begin.trades + len(logs.trades), self._footing, self._closes, to_bytes(book),
             [] if self._state == FAILED else self._deciders.snapshot(),
         )  # fmt: skip
         return Rerun(
@@ -286,7 +289,7 @@ class _Rerun:
         else:
             if rule.apply:
                 apply_dividend(account, place, value)
-            before = float(self._account.book.positions["price"][place])
+            before = self._closes.get(symbol, 0.0)
             if rule.signals == "all" and before > value:
                 self._footing[symbol] = [price / (1 - value / before), volume]
 
@@ -310,7 +313,7 @@ class _Rerun:
             return
         if self._state == RUNNING:
             self._decide(seq, group, decided, ask.headroom.get(seq))
-        own = group.views[group.views["interval"] == self._told.interval]
+        own = self._note_closes(group.views)
         if len(own) and (self._state == RUNNING or self._account.holds):
             mark = self._account.mark()
             self._points.append(Point(minute, int(own["end"][-1]), seq, mark.equity, mark.cash, mark.exposure))
@@ -319,6 +322,13 @@ class _Rerun:
         risk.kill(self._account.book.account, closes, clock, seq)
         self._account.settle(seq)
         self._state = state
+
+    def _note_closes(self, views: Records) -> Records:
+        """Note the last closes of the bars that are of the run's own interval; these bars."""
+        own: Records = views[views["interval"] == self._told.interval]
+        for view in own:
+            self._closes[self._told.plan.symbols[int(view["symbol"])]] = float(view["close"])
+        return own
 
     def _seen(self, views: Records) -> Records:
         """Bars as the strategy sees them: on the footing of the start."""

@@ -26,9 +26,9 @@ from trading.headroom import Headroom
 REVISED_MOST: Final = 200
 """Revised bars that a certificate names."""
 HUNG: Final = "has not come back"
-"""How the end of a run reads whose strategy hung."""
+"""How it reads that a strategy hung."""
 DAILY_LOSS: Final = "desk_daily_loss"
-"""The event of a run that the loss of all runs stopped."""
+"""The event of a run that the loss of all runs stopped; that of one whose strategy went wrong is named by its state."""
 _OF_ACCOUNTS: Final = frozenset({"stop", "flatten", "revive", "split", "dividend"})
 
 
@@ -131,15 +131,16 @@ def prove(
     after = begin.standing[0]
     upto = max(_upto(rows, position, graces), after)
     paper = {kind: book.rows(kind, run) for kind in COMPARED}
+    events = book.rows("events", run)
+    wrong = _went_wrong(row, events, upto)
     ask = Ask(
         upto,
         [one for one in done if one.action in _OF_ACCOUNTS],
         graces,
         {int(one["seq"]): Headroom.read(one["headroom"]) for one in reversed(paper["decisions"]) if one["headroom"]},
-        {int(one["seq"]): _closes(done, int(one["seq"])) for one in book.rows("events", run)
-         if one["name"] == DAILY_LOSS},
-        int(row["ended_seq"] or 0) if HUNG in (row["why"] or "") else 0,
-    )  # fmt: skip
+        {int(one["seq"]): _closes(done, int(one["seq"])) for one in events if one["name"] == DAILY_LOSS},
+        0 if wrong is None or HUNG not in wrong[1] else wrong[0],
+    )
 
     def again(beat: Beat) -> Rerun:
         beat.where = f"the strategy of paper run {run}"
@@ -148,7 +149,7 @@ def prove(
     made = patiently(again, patience_s, "its source was saved with the run; look there for a loop that has no end")
     still = upto == position.seq and not book.position().beyond(position)
     counts, first = compared(told, made, paper, after, upto, still=still)
-    ending = _ending(row, made, upto)
+    ending = _ending(row, wrong, made)
     if ending is not None and (first is None or ending.seq < first.seq):
         first = ending
     number = 1 + (int(earlier[-1]["number"]) if earlier else 0)
@@ -207,17 +208,20 @@ def _upto(rows: Rows, position: Position, graces: Graces) -> int:
     return position.seq - 1 if waits else position.seq
 
 
-def _ending(row: Row, made: Rerun, upto: int) -> Difference | None:
+def _went_wrong(row: Row, events: Sequence[Row], upto: int) -> tuple[int, str] | None:
+    """Row at which a run went wrong on paper by then, and why; what users did to it afterwards changes nothing."""
+    found = [(int(one["seq"]), str(one["text"])) for one in events if one["name"] == FAILED]
+    if row["state"] == FAILED:
+        found.append((int(row["ended_seq"] or 0), str(row["why"])))
+    return min((one for one in found if one[0] <= upto), default=None)
+
+
+def _ending(row: Row, wrong: tuple[int, str] | None, made: Rerun) -> Difference | None:
     """Whether one of the two went wrong and the other did not."""
-    ended = int(row["ended_seq"] or 0)
-    paper = row["state"] == FAILED and ended <= upto
-    again = made.end.state == FAILED
-    if paper == again:
+    if (wrong is None) == (made.end.state != FAILED):
         return None
-    return Difference(
-        "runs", int(row["number"]), "why", row["why"] if paper else None, made.failed or None,
-        ended if paper else made.failed_seq,
-    )  # fmt: skip
+    seq, why = (made.failed_seq, None) if wrong is None else wrong
+    return Difference("runs", int(row["number"]), "why", why, made.failed or None, seq)
 
 
 def _revised(told: Started, made: Rerun) -> list[Row]:

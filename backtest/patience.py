@@ -1,5 +1,6 @@
 """Patience with a strategy that may never come back: it runs in a thread of its own, which is abandoned if it hangs."""
 
+import ctypes
 import threading
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
@@ -46,6 +47,10 @@ class Beat:
         return True
 
 
+class _Abandoned(BaseException):
+    """Raised in a thread that nobody waits for any more."""
+
+
 class _Outcome(Generic[Result]):
     """What came of a call in another thread."""
 
@@ -56,7 +61,8 @@ class _Outcome(Generic[Result]):
 def patiently(call: Callable[[Beat], Result], patience_s: float, hint: str) -> Result:
     """Call a function that may hang, and return what it returns or raise what it raises.
 
-    A thread cannot be stopped from outside: one that hangs goes on until the process ends, which does not wait for it.
+    A thread that hangs is told to end, which it does in plain Python. Compiled code goes on until the process ends, and
+    that does not wait for it.
 
     Args:
         call: Is given the beat by which it says that it goes on.
@@ -75,8 +81,11 @@ def patiently(call: Callable[[Beat], Result], patience_s: float, hint: str) -> R
             found.error = error
         beat.end()
 
-    threading.Thread(target=work, name="run", daemon=True).start()
+    thread = threading.Thread(target=work, name="run", daemon=True)
+    thread.start()
     if not beat.wait(patience_s):
+        assert thread.ident is not None, "it was started"
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Abandoned))
         msg = f"{beat.where or 'the strategy'} has not come back for {patience_s:g} s: {hint}"
         raise DeskError(msg)
     if found.error is not None:

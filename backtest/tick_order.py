@@ -125,20 +125,17 @@ def standing(rows: Rows, seq: int, graces: Graces) -> Standing:
     """
     first = rows.first_seq()
     _check_there(first, seq)
-    back = LOOK_BACK
+    back, least = LOOK_BACK, int(graces.grace_ns.min())
     while True:
         after = max(seq - back, first - 1, 0)
         seqs, clocks, beats = _live_rows(rows, after, seq)
-        if after >= first and len(beats):
-            # Whether the first row that was read beats depends on the one before it.
-            beats[0] = False
         minutes = np.where(beats, (clocks - graces.at(seqs)) // MINUTE_NS, UNKNOWN)
         closed = int(minutes.max(initial=UNKNOWN))
         known = after < first
-        if closed != UNKNOWN:
-            boundary = int(np.argmax(minutes == closed))
-            if known or (minutes[:boundary] != UNKNOWN).any():
-                return Standing(seq, int(clocks[-1]), int(seqs[boundary]), closed)
+        # Whether the first row that was read beats is not known; but where its clock is too early for any grace, the
+        # minute had not closed by then.
+        if closed != UNKNOWN and (known or (int(clocks[0]) - least) // MINUTE_NS < closed):
+            return Standing(seq, int(clocks[-1]), int(seqs[np.argmax(minutes == closed)]), closed)
         if known:
             return Standing(seq, int(clocks[-1]) if len(clocks) else UNKNOWN, 0, UNKNOWN)
         back *= 8

@@ -129,6 +129,12 @@ def test_a_strategy_that_goes_wrong_goes_wrong_again_and_the_others_go_on(desk):
     states = {runs[row["run"]]: row["state"] for row in desk.book.runs()}
     assert states == {"raises": "failed", "unsure": "failed", "hangs": "failed", "well": "running"}
     assert set(results(desk.prove()).values()) == {"equal"}
+    for run in runs:
+        desk.ask(run, "flatten", at(29))
+    desk.walk(desk.streams, 5, rng(4), first=30)
+    desk.trade()
+    assert {row["state"] for row in desk.book.runs()} == {"killed"}
+    assert set(results(desk.prove(whole=True)).values()) == {"equal"}
 
 
 def test_a_failure_that_the_rerun_does_not_have_is_the_difference(desk):
@@ -285,6 +291,21 @@ def test_splits_and_dividends_are_done_again_at_the_same_rows(desk):
     assert results(desk.prove()) == {run: "equal"}
 
 
+def test_a_grace_that_was_changed_closes_minutes_when_it_did_then(desk):
+    """From 2 s to 7 s at a restart: the rerun takes each minute with the grace of its time."""
+    run = desk.start(WISHES, COINS, asked_at=at(1))
+    chance = rng(6)
+    desk.walk(desk.streams, 15, chance)
+    desk.now = at(15)
+    desk.trade()
+    desk.walk(desk.streams, 15, chance, first=15)
+    desk.trade(grace_ns=7 * SECOND)
+    desk.walk(desk.streams, 15, chance, first=30)
+    desk.trade(grace_ns=7 * SECOND)
+    assert results(desk.prove()) == {run: "equal"}
+    assert GRACE != 7 * SECOND
+
+
 def test_what_the_journal_has_let_go_is_proven_from_the_archive(desk, tmp_path):
     """Half of it archived and removed: the chain goes on, and the whole is proven; without the archive it is said."""
     run = desk.start(ORDERS, COINS, asked_at=at(1))
@@ -337,7 +358,7 @@ def day_of(desk, share, coin, prices, start, chance):
 
 
 def test_thirty_days_agree_night_by_night_and_as_a_whole(tmp_path):
-    """Thanksgiving and its half day among them: five runs, restarted and proven every other night."""
+    """Thanksgiving and its half day among them: five runs, restarted and proven every third night."""
     chance, proven = rng(1), []
     with closing(Papered(tmp_path / "desk")) as desk:
         share, coin = "NASDAQ:AAPL", "SIM:BTCUSD"
@@ -351,12 +372,12 @@ def test_thirty_days_agree_night_by_night_and_as_a_whole(tmp_path):
         desk.start("buy-and-hold", [share], "1d", lot=1.0)
         for day in range(30):
             day_of(desk, *ids, prices, BEGIN + day * DAY, chance)
-            if day % 2:
+            if day % 3 == 2:
                 desk.now = BEGIN + (day + 1) * DAY
                 desk.trade()
                 proven += desk.prove()
         whole = desk.prove(whole=True)
-    assert [results([one])[one.run] for one in (*proven, *whole)] == ["equal"] * (15 * 5 + 5)
+    assert [results([one])[one.run] for one in (*proven, *whole)] == ["equal"] * (10 * 5 + 5)
     for kind, least in (
         ("decisions", 6_000),
         ("orders", 4_000),

@@ -59,6 +59,21 @@ def test_a_strategy_that_hangs_is_named_with_what_to_look_for():
         strategy.module.free.set()
 
 
+def test_what_hangs_in_plain_python_is_ended():
+    """Or it would go on beside whatever the process does next, and eat what it eats."""
+    threads = []
+
+    def work(beat):
+        threads.append(threading.current_thread())
+        while True:
+            pass
+
+    with pytest.raises(DeskError, match="has not come back"):
+        patiently(work, 0.1, "")
+    threads[0].join(30)
+    assert not threads[0].is_alive()
+
+
 def test_work_that_goes_on_may_take_longer_than_the_patience():
     """Each beat begins the waiting anew; nothing here is timed but by the beats themselves."""
     turns = threading.Semaphore(0)

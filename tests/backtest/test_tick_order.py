@@ -1,10 +1,13 @@
 """The order of ticks and boundaries: held against a slow rule, row by row, however the journal is read."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backtest import tick_order
 from backtest.tick_order import UNKNOWN, Graces, Standing, standing, stretches
 from market.chunks import BEAT_NS, join
 from market.errors import DeskError
@@ -153,13 +156,14 @@ def test_read_in_bulk_it_is_the_rule_row_by_row(rows, size, grace, change, later
     assert made == bounds
 
 
-@given(journals(), st.integers(1, 7), st.data())
-def test_begun_anywhere_it_goes_on_as_if_it_had_begun_at_the_first_row(rows, size, data):
+@given(journals(), st.integers(1, 7), st.sampled_from([1, 2, 5, 2_048]), st.data())
+def test_begun_anywhere_it_goes_on_as_if_it_had_begun_at_the_first_row(rows, size, back, data):
     """How things stand after a row is found by looking back, whatever lies between."""
     cut = data.draw(st.integers(0, len(rows)))
     graces = Graces.of(2 * SECOND)
     _, _, before = quickly(Held(rows), START, cut, MADE, graces, size)
-    found = standing(Held(rows), cut, graces)
+    with patch.object(tick_order, "LOOK_BACK", back):
+        found = standing(Held(rows), cut, graces)
     assert found == before
     makers = dict(MADE)
     for _, kind, domain, _, _, payload, _ in rows[:cut]:
@@ -207,6 +211,17 @@ def test_rows_that_are_gone_are_said_to_be():
         list(stretches(Held(rows, gone=5), Standing(2, UNKNOWN, 0, UNKNOWN), 9, MADE, Graces.of(0)))
     with pytest.raises(DeskError, match="row 4 of the journal is gone"):
         standing(Held(rows, gone=5), 4, Graces.of(0))
+
+
+def test_a_tick_of_the_close_is_outside_the_session():
+    """The session of Friday 17 November 2023 is [14:30, 21:00) UTC: its last nanosecond counts, the next does not."""
+    close = OPEN + 390 * MINUTE_NS
+    ticks = np.zeros(2, TICK)
+    ticks["event_time"], ticks["received_time"], ticks["stream"] = [close - 1, close], close + SECOND, 3
+    ticks["price"], ticks["size"] = [1.0, 2.0], 1.0
+    rows = [(1, int(RowKind.TICKS), 0, close + SECOND, 2, ticks.tobytes(), 0)]
+    found, _, _ = quickly(Held(rows), START, 1, MADE, Graces.of(2 * SECOND), 10)
+    assert found == [(1, 1.0, 1.0, 1, close)]
 
 
 def test_looking_back_stops_where_the_last_boundary_is_certain(monkeypatch):

@@ -185,6 +185,19 @@ def test_what_the_store_knew_before_the_first_tick_is_shown_and_not_traded_on(de
     assert run.outcome.orders["placed_at"][0] == BEGIN + MINUTE
 
 
+def test_what_is_decided_on_bars_from_before_a_moment_is_not_traded(desk, tmp_path):
+    """From 22:02:30 on: the bar of 22:02 is shown and not traded on, that of 22:03 is."""
+    stream = desk.stream("SIM:BTCUSD")
+    for minute, price in enumerate((100.0, 100.1, 100.2, 100.1, 100.0)):
+        desk.ticks(stream, (minute * 60 + 10, price))
+        desk.clock(minute * 60 + 62)
+    desk.make_bars()
+    run = ran(desk, tmp_path, trade_from=BEGIN + 150 * SECOND, start=BEGIN)
+    assert (run.shown.views["start"] - BEGIN).tolist() == [n * MINUTE for n in range(5)]
+    assert (run.outcome.orders["placed_at"] - BEGIN).tolist() == [4 * MINUTE, 5 * MINUTE]
+    assert (run.outcome.curve.time - BEGIN).tolist() == [4 * MINUTE, 5 * MINUTE]
+
+
 def test_a_bar_that_closed_after_its_minute_is_shown_at_the_next(desk, tmp_path):
     """A tick 20 s late makes minute 0's bar at 75 s, between two boundaries: it is decided on at 122 s."""
     busy, quiet = desk.stream("SIM:BTCUSD"), desk.stream("SIM:ETHUSD")

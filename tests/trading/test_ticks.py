@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted.accounts import FOREVER, account, logged
 from scripted.replays import run, scripts
@@ -133,6 +133,7 @@ def test_it_stops_where_the_logs_are_full_and_goes_on_from_there(compiled):
     assert made["row"].tolist() == rows.tolist()
 
 
+@settings(max_examples=60)
 @given(scripts(), st.sets(st.integers(0, 24), max_size=6))
 def test_in_portions_compiled_and_plain_it_is_the_step_tick_by_tick(script, cuts):
     """Orders of all kinds, conditions of all kinds: the same bytes of the account and of what it logged."""
