@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 REVIVED: Final = frozenset({"stopped", "flattening", "killed"})
-PATIENCE_S: Final = 10.0
-"""How long a command waits for the dataflow to take up what it was asked."""
+PATIENCE_S: Final = 30.0
+"""How long a command waits for what it asked to be taken up: a strategy is compiled before its first start."""
 BEGIN_S: Final = 2.0
 """How long it waits for the run that was taken up to be written down."""
 
