@@ -8,7 +8,6 @@ import numpy as np
 from pydantic import BaseModel
 
 from backtest.account_kernels import Loops
-from backtest.buffers import Buffers
 from backtest.curve import Numbers, Times
 from backtest.metrics import Metrics, Terms, measure_walked, period_returns
 from backtest.simulating import Decisions, simulate
@@ -71,7 +70,6 @@ class Quick:
         self._folder = folder
         self._first = first
         self._loops = loops
-        self._buffers = Buffers()
 
     def figures(self, chosen: BaseModel, tell: Callable[[float, int], None] = lambda _share, _row: None) -> Figures:
         """Run.
@@ -94,7 +92,6 @@ class Quick:
             loops=self._loops,
             tell=tell,
             keep=KEEP_FILLS | KEEP_TRADES,
-            buffers=self._buffers,
         )
         metrics, walked = measure_walked(made.curve, made.trades, made.fills, self._terms)
         return Figures(metrics, np.array(walked.dates), period_returns(walked, self._cash))

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from backtest.account_kernels import PLAIN, Loops, compiled_loops
-from backtest.buffers import Buffers
 from backtest.curve import Curve
 from backtest.stream import Stream
 from market.errors import DeskError
@@ -115,7 +114,6 @@ def simulate(
     first: int = 0,
     loops: Loops | None = None,
     keep: int = KEEP_ALL,
-    buffers: Buffers | None = None,
     tell: Callable[[float, int], None] = lambda _share, _row: None,
 ) -> Outcome:
     """Run.
@@ -129,7 +127,6 @@ def simulate(
         first: Row from which on is traded; bars before it are shown to the strategy and nothing else.
         loops: Compiled or plain; None chooses by the number of bars.
         keep: `trading.book.KEEP_...`: which records are kept.
-        buffers: What is written to: what comes of the run lasts until the next one with them. None for new ones.
         tell: Told between chunks how much is done, 0 to 1, and the row that is next.
 
     Raises:
@@ -142,15 +139,13 @@ def simulate(
     alone = (
         len(shown.symbols) == 1 and not decisions.places_orders and len(shown.changes) == 0 and bool(shown.own.all())
     )
-    buffers = buffers or Buffers()
-    book = buffers.behind(book)
-    marks = _Marks(shown, first, alone, buffers)
+    marks = _Marks(shown, first, alone)
     logs = _Logs(book)
     # As columns: a record's own attributes take Python microseconds.
     faults, full = book.accounts["fault"], book.accounts["full"]
     at = np.array([np.searchsorted(shown.changes["row"], first), marks.first], np.int64)
     most = min(CHUNK + len(shown.symbols) * len(INTERVALS), rows)
-    room_for = buffers.array("closes", most), buffers.array("ends", most, np.int64)
+    room_for = np.empty(most), np.empty(most, np.int64)
     row = 0
     while row < rows:
         last = _chunk_end(shown, row)
@@ -213,18 +208,17 @@ class _Asked:
 class _Marks:
     """The curve as it is written."""
 
-    def __init__(self, shown: Stream, first: int, alone: bool, buffers: Buffers) -> None:
+    def __init__(self, shown: Stream, first: int, alone: bool) -> None:
         views = shown.views
         if alone or (len(shown.symbols) == 1 and bool(shown.own.all())):
             self.first = first
             # Of one series that decides alone the loop writes them.
-            rows = len(views)
-            self.times = buffers.array("times", rows, np.int64) if alone else np.ascontiguousarray(views["end"])
+            self.times = np.empty(len(views), np.int64) if alone else np.ascontiguousarray(views["end"])
         else:
             self.first = 0
             self.times = np.unique(views["end"][first:][shown.own[first:]])
         count = len(self.times)
-        self.columns = tuple(buffers.array(name, count) for name in ("equity", "cash", "exposure"))
+        self.columns = (np.empty(count), np.empty(count), np.empty(count))
 
     def curve(self) -> Curve:
         """From the first mark on."""
