@@ -1,5 +1,6 @@
 """The nightly backtests: after New York's day, strategies run again on all that is held, and how each stands."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
@@ -71,7 +72,7 @@ def run_some(name: str, places: Sequence[int], night: "Night") -> list[Row]:
     return [night.run(place) for place in places]
 
 
-@desk_flow("nightly-backtests", "nightly backtests", at_once=1)
+@desk_flow("nightly-backtests", lambda _given: f"nightly backtests {night_of(time.time_ns())}", at_once=1)
 def nightly_backtests(runs: Sequence[NightlyRun] = ()) -> str:
     """After New York's day: strategies on all that is held, what each has made of it, and what it wants tomorrow.
 
