@@ -198,6 +198,8 @@ class Teller:
         self._status = status
         self._metrics = served
         self._retries = 0
+        self._tallied: dict[tuple[str, str], int] = {}
+        self._equities: set[str] = set()
         self._end = threading.Event()
         self._tell()
         self._thread = threading.Thread(target=self._run, name="teller", daemon=True)
@@ -249,6 +251,20 @@ class Teller:
         served.lag.set(lag_ms / 1000)
         served.store_retries.inc(progress.store_retries - self._retries)
         self._retries = progress.store_retries
+        for state in ("running", "stopped", "flattening", "killed", "failed"):
+            served.paper_runs.labels(state).set(progress.runs.get(state, 0))
+        counters = {"decisions": served.paper_decisions, "orders": served.paper_orders, "fills": served.paper_fills}
+        for kind, counter in counters.items():
+            for strategy, count in list(progress.tally[kind].items()):
+                counter.labels(strategy).inc(count - self._tallied.get((kind, strategy), 0))
+                self._tallied[kind, strategy] = count
+        for run in self._equities - progress.strategies.keys():
+            # It was forgotten.
+            served.paper_equity.remove(run)
+        equities = {run: value for run, value in progress.equities.items() if run in progress.strategies}
+        for run, value in equities.items():
+            served.paper_equity.labels(run).set(value)
+        self._equities = set(equities)
 
 
 if __name__ == "__main__":

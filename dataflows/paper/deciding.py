@@ -8,12 +8,17 @@ before the process ends.
 import ctypes
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 PATIENCE_S: Final = 10.0
 """How long a strategy may take over the bars of one minute."""
+
+
+ENDING_S: Final = 2.0
+"""A thread that was left behind and runs plain Python has ended after this."""
 
 
 class Hung(NamedTuple):
@@ -47,8 +52,14 @@ class Thinker:
         self._patience_s = patience_s
         self._work: queue.SimpleQueue[_Batch] | None = None
         self._thread: threading.Thread | None = None
-        self.abandoned = 0
-        """Threads that were left behind."""
+        self._left: list[tuple[threading.Thread, float]] = []
+
+    def spoiled(self) -> bool:
+        """Whether a thread that was left behind goes on: in compiled code, where only the process's end ends it."""
+        if not self._left:
+            return False
+        self._left = [(thread, since) for thread, since in self._left if thread.is_alive()]
+        return any(time.monotonic() - since > ENDING_S for _, since in self._left)
 
     def think(self, calls: Sequence[Callable[[], Any]]) -> list[Any]:
         """What each call returns; the exception that it raised; or `Hung` if it has not come back."""
@@ -87,8 +98,8 @@ class Thinker:
     def _abandon(self) -> None:
         """Leave the thread behind; end it where that can be done."""
         thread, self._work, self._thread = self._thread, None, None
-        self.abandoned += 1
         if thread is not None and thread.ident is not None:
+            self._left.append((thread, time.monotonic()))
             raised = ctypes.py_object(EndedFromOutside)
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), raised)
 

@@ -1,5 +1,6 @@
 """What the paper dataflow says of itself: plain counters that its threads write and a status file or a metric reads."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 
@@ -21,6 +22,14 @@ class Progress:
     """Bars that a strategy has decided on."""
     orders: int = 0
     fills: int = 0
+    strategies: dict[str, str] = field(default_factory=dict)
+    """Of each run."""
+    tally: dict[str, Counter[str]] = field(
+        default_factory=lambda: {"decisions": Counter(), "orders": Counter(), "fills": Counter()}
+    )
+    """Rows written, by kind and strategy."""
+    equities: dict[str, float] = field(default_factory=dict)
+    """Of each run, as it was marked last."""
     writes: int = 0
     store_state: str = "up"
     """`up`, or `away` while it is waited for."""

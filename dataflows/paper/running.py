@@ -107,6 +107,7 @@ def trade(
         flow.ask_for_settings(now_ns())
         flow.ask_for_actions()
         run(flow.dataflow(), bench.recovery, epoch)
+        flow.check()
     finally:
         flow.close()
 
@@ -149,7 +150,7 @@ class _Assembled:
 
     def dataflow(self) -> Any:
         """The graph."""
-        source = PaperInput(self._open_tail, self._wait, self._note, self._stop.is_set, self._in_flight)
+        source = PaperInput(self._open_tail, self._wait, self._note, self._is_over, self._in_flight)
         return build(source, self._open_desk, PaperOutput(self._open_book))
 
     def ask_for_settings(self, now_ns: int) -> None:
@@ -253,11 +254,29 @@ class _Assembled:
         self._in_flight.add()
         return Rest(self._tail.position, self._tail.snapshot())
 
+    def _is_over(self) -> bool:
+        return self._stop.is_set() or self._thinker.spoiled()
+
+    def check(self) -> None:
+        """Raise if the process has to be started anew.
+
+        Raises:
+            DeskError: A strategy goes on in compiled code, on a core that nobody can take from it otherwise.
+        """
+        if self._thinker.spoiled() and not self._stop.is_set():
+            msg = (
+                "a strategy that has not come back goes on in compiled code, which only the end of its process ends: "
+                "its run has failed, and paper trading starts anew for the others"
+            )
+            raise DeskError(msg)
+
     def _note(self, tail: Tail) -> None:
         """Take note of how far all is."""
         progress, desk = self.bench.progress, self._the_desk()
         progress.seq, progress.clock, progress.waits_for_bars = tail.seq, tail.clock, tail.waits_for_bars
         progress.runs, progress.decisions = desk.counts, desk.decisions
+        if progress.strategies.keys() != desk.runs.keys():
+            progress.strategies = {name: one.told.plan.strategy for name, one in desk.runs.items()}
         acting = self._acting
         if acting is not None and tail.clock >= acting.look_at:
             clock = tail.clock

@@ -107,6 +107,7 @@ class Writer:
                 self._told("paper_trade", _trade(trade))
         if now:
             self._patience(partial(self._book.write, Written({"runs": now})))
+            self._progress.equities = {**self._progress.equities, **{row["run"]: row["equity"] for row in now}}
 
     def _write_news(self, position: Position, news: Written, forgotten: Sequence[str]) -> None:
         for run in forgotten:
@@ -115,8 +116,11 @@ class Writer:
         self.position = position
         progress = self._progress
         progress.writes += 1
-        progress.orders += sum(1 for row in news.rows.get("orders", ()) if "log_seq" in row)
-        progress.fills += len(news.rows.get("fills", ()))
+        for kind, tally in progress.tally.items():
+            # An order's later states are rows of it as well.
+            fresh = [row for row in news.rows.get(kind, ()) if kind != "orders" or "log_seq" in row]
+            tally.update(progress.strategies.get(row["run"], "") for row in fresh)
+        progress.orders, progress.fills = progress.tally["orders"].total(), progress.tally["fills"].total()
 
     def snapshot(self) -> Snapshot:
         """Where the book stands."""
