@@ -152,7 +152,7 @@ class Evaluator:
             chosen: Parameters by `strategy.read_parameters`.
             window: The bars that count.
             expected: How many will be tried in all, if more are to come: by that is chosen how.
-            tell: Told how much of the step `try` is done.
+            tell: Told how much of the step `try` is done, again and again; what it raises ends all.
 
         Returns:
             For each its figures, or in words why there are none.
@@ -168,7 +168,10 @@ class Evaluator:
             for number, answer in answers:
                 found[number] = answer
                 _check_room(answer, expected or len(chosen))
-                tell("try", len(found) / len(chosen))
+                look()
+
+        def look() -> None:
+            tell("try", len(found) / len(chosen))
 
         tasks = []
         for number, one in enumerate(chosen):
@@ -191,13 +194,13 @@ class Evaluator:
             alone = Threads(self._trier, 1, self._patience_s)
             try:
                 begun = time.perf_counter()
-                done(alone.each([task]))
+                done(alone.each([task], look))
             finally:
                 alone.close()
             if not isinstance(found[task.number], str):
                 self._workers = self._hired(task, time.perf_counter() - begun, (expected or len(chosen)) - 1)
         if tasks and self._workers is not None:
-            done(self._workers.each(tasks))
+            done(self._workers.each(tasks, look))
         return [found[number] for number in range(len(chosen))]
 
     def candidates(

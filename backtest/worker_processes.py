@@ -5,8 +5,9 @@ Bars are written to files once and mapped by all of them, so that they are in me
 
 import pickle
 import signal
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from math import inf
@@ -61,18 +62,22 @@ class Processes:
         self._children: list[Any] = []
         prepared = replace(ground.prepared, series=())
         told = pickle.dumps(ground._replace(prepared=prepared))
-        for slot in range(count):
-            ours, theirs = context.Pipe()
-            child = context.Process(
-                target=_process, args=(slot, theirs, self._beats, told), name=f"sweep-{slot}", daemon=True
-            )
-            with _uninterrupted():
-                child.start()
-            theirs.close()
-            self._pipes.append(ours)
-            self._children.append(child)
+        try:
+            for slot in range(count):
+                ours, theirs = context.Pipe()
+                child = context.Process(
+                    target=_process, args=(slot, theirs, self._beats, told), name=f"sweep-{slot}", daemon=True
+                )
+                with _uninterrupted():
+                    child.start()
+                    self._pipes.append(ours)
+                    self._children.append(child)
+                theirs.close()
+        except BaseException:
+            self.close()
+            raise
 
-    def each(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Answer]]:
+    def each(self, tasks: Sequence[Task], look: Callable[[], None]) -> Iterator[tuple[int, Answer]]:
         """See `Workers`."""
         from multiprocessing.connection import wait
 
@@ -82,6 +87,8 @@ class Processes:
             self._give(slot, pipe, waiting, busy)
         while busy:
             ready: list[Any] = wait(list(busy), timeout=LOOK_S)
+            if not ready:
+                look()
             for pipe in ready:
                 slot = self._pipes.index(pipe)
                 try:
@@ -136,10 +143,18 @@ def _uninterrupted() -> Iterator[None]:
     # Starting it lifts what is held back here.
     resource_tracker.ensure_running()
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # Any other thread may be given it, and the main one is then told: it must not leave a process that is half started.
+    waiting: list[int] = []
+    in_main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda number, _frame: waiting.append(number)) if in_main else None
     try:
         yield
     finally:
+        if in_main:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, held)
+        if waiting:
+            signal.raise_signal(signal.SIGINT)
 
 
 def keep_stream(folder: Path, name: str, shown: Stream) -> None:

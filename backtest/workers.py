@@ -34,8 +34,12 @@ Answer = Figures | str
 class Workers(Protocol):
     """Threads or processes."""
 
-    def each(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Answer]]:
+    def each(self, tasks: Sequence[Task], look: Callable[[], None]) -> Iterator[tuple[int, Answer]]:
         """Try all; number and answer of each as it is there.
+
+        Args:
+            tasks: What to try.
+            look: Called twice a second while nothing is there: whoever does not want to wait any more raises in it.
 
         Raises:
             DeskError: A worker hangs, or has ended.
@@ -86,7 +90,7 @@ class Threads:
             threading.Thread(target=self._work, args=(slot, trier), name=f"sweep-{slot}", daemon=True).start()
         self._count = count
 
-    def each(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Answer]]:
+    def each(self, tasks: Sequence[Task], look: Callable[[], None]) -> Iterator[tuple[int, Answer]]:
         """See `Workers`."""
         for task in tasks:
             self._tasks.put(task)
@@ -97,6 +101,7 @@ class Threads:
                     break
                 except queue.Empty:
                     self._look()
+                    look()
             if isinstance(answer, BaseException):
                 raise answer
             yield task.number, answer
