@@ -24,6 +24,8 @@ from strategies.loader.parameters import Described
 
 VALUES_MAX: Final = 100_000
 """Values of one parameter that are listed."""
+AGAIN_MAX: Final = 10_000
+"""Combinations drawn in a row that were drawn before, after which there are no others."""
 
 _SWITCH: Final = {
     "true": True,
@@ -113,10 +115,13 @@ class Space(NamedTuple):
             yield from (self._at(place) for place in rng.permutation(size).tolist())
             return
         seen: set[tuple[Any, ...]] = set()
-        while size is None or len(seen) < size:
+        again = 0
+        while again < AGAIN_MAX:
             drawn = {axis.name: axis.drawn(rng) for axis in self.axes}
+            again += 1
             if (key := tuple(drawn.values())) not in seen:
                 seen.add(key)
+                again = 0
                 yield {**self.fixed, **drawn}
 
     def _at(self, place: int) -> dict[str, Any]:

@@ -151,6 +151,14 @@ def test_chance_finds_every_combination_once(seed, most):
     assert drawn == [tuple(one.items()) for one in space.at_random(seed)]
 
 
+def test_chance_ends_where_there_is_nothing_new_to_draw():
+    """A range that is drawn has so few whole numbers that each is drawn again and again."""
+    space = read_space(WRITTEN, {"length": "2:4:log"})
+
+    assert space.size is None
+    assert sorted(one["length"] for one in space.at_random(1)) == [2, 3, 4]
+
+
 def test_ranges_without_steps_are_drawn_within_their_ends():
     space = read_space(WRITTEN, {"length": "2:500:log", "width": "1:3", "share": "0.01:1:log"})
     drawn = list(islice(space.at_random(3), 400))
