@@ -1,7 +1,8 @@
 """Paper trading killed at any moment: no order twice, none lost, the ledger sums to zero, and nothing else comes of it.
 
-`POCKETQUANT_TEST_KILLS` sets how many kills (20), `POCKETQUANT_TEST_SEED` which (1). What
-is killed are processes, by SIGKILL, at seeded amounts of progress.
+`POCKETQUANT_TEST_KILLS` sets how many kills (20), `POCKETQUANT_TEST_SEED` which (1). What is killed are processes, by
+SIGKILL, at seeded amounts of progress. Where the number is set (`make crash`), a live desk is killed as well, part by
+part and as a whole: it takes some minutes, since bars of a minute take theirs.
 """
 
 import os
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from crash.desk import Desk, SimulatedExchange, until
 from ran.running import loops
 from traded.killable import server, trade
 from traded.paper_desk import MINUTE, SECOND, PaperDesk
 
 from dataflows.paper.run import Kept
+from sinks.paper_book import PaperBook, open_paper_book
 from trading.book import QUANTA
 from trading.ledger import balance
 from trading.snapshot import from_bytes
@@ -48,12 +51,12 @@ def prepared(desk: PaperDesk) -> None:
     desk.make_bars()
 
 
-def check_books(desk: PaperDesk) -> None:
+def check_books(book: PaperBook, runs: int) -> None:
     """Each run's money and orders, added up from its rows alone."""
-    assert len(desk.book.runs()) == 4
-    for run in desk.book.runs():
+    assert len(book.runs()) == runs
+    for run in book.runs():
         name, cash = run["run"], run["cash"]
-        orders, fills = desk.rows("orders", name), desk.rows("fills", name)
+        orders, fills = book.rows("orders", name), book.rows("fills", name)
         clients = [row["client_id"] for row in orders]
         assert len(clients) == len(set(clients)), "no order twice"
         numbers = [row["number"] for row in fills]
@@ -65,7 +68,7 @@ def check_books(desk: PaperDesk) -> None:
         filled = {row["number"]: row["filled"] for row in orders if row["filled"]}
         assert by_order == pytest.approx(filled), "what orders say was filled is what was filled"
         assert cash == pytest.approx(run["cash_now"], abs=1e-6 * len(fills) + 1e-9)
-        state = desk.book.state(name)
+        state = book.state(name)
         assert state is not None
         account = from_bytes(msgspec.msgpack.decode(state[1], type=Kept).account)
         assert [balance(currency) for currency in account.currencies] == [0] * len(account.currencies)
@@ -109,7 +112,7 @@ def test_paper_that_is_killed_comes_to_what_it_would_have_come_to(tmp_path: Path
     prepared(whole)
     whole.trade()
     expected = whole.all_rows()
-    check_books(whole)
+    check_books(whole.book, 4)
     whole.close()
 
     desk = PaperDesk(tmp_path / "killed", loops=loops())
@@ -119,7 +122,43 @@ def test_paper_that_is_killed_comes_to_what_it_would_have_come_to(tmp_path: Path
     print(f"\npaper killed {done} times: { ({kind: len(found) for kind, found in rows.items()}) }")
     for kind, found in expected.items():
         assert rows[kind] == found, kind
-    check_books(desk)
+    check_books(desk.book, 4)
     assert done >= KILLS * 3 // 4
     assert min(map(len, expected.values())) > 0
     desk.close()
+
+
+LIVE_SECONDS = 200
+LIVE_VICTIMS = ("paper", "paper", "paper", "bars", "ingest", "all")
+
+
+@pytest.mark.skipif("POCKETQUANT_TEST_KILLS" not in os.environ, reason="takes minutes; `make crash` runs it")
+def test_a_live_desk_that_is_killed_is_proven_by_its_own_parity(tmp_path: Path):
+    """Paper, bars, ingest and all at once with the supervisor, while runs turn at the ends of live minutes."""
+    chance = random.Random(SEED)
+    with SimulatedExchange(tmp_path, rate=200, symbols=3, seed=SEED) as exchange:
+        symbols = exchange.symbols
+        desk = Desk(tmp_path / "data", exchange, symbols)
+        desk.folder.mkdir()
+        desk.start()
+        until("prices are known", lambda: len(desk.json("quotes")) == len(symbols))
+        for place, strategy in enumerate(("sma-cross", "donchian", "bollinger")):
+            short = {"sma-cross": ("fast=1", "slow=2"), "donchian": ("enter=1", "leave=1"), "bollinger": ("length=2",)}
+            given = [word for each in short[strategy] for word in ("--param", each)]
+            desk.run("paper", "start", strategy, "--symbol", symbols[place], "--interval", "1m", *given)
+        deadline = time.monotonic() + LIVE_SECONDS
+        kills = 0
+        while time.monotonic() < deadline:
+            time.sleep(chance.uniform(3, 15))  # Not to wait for anything: the moment of the kill is drawn.
+            desk.kill(chance.choice(LIVE_VICTIMS))
+            kills += 1
+        book = open_paper_book(desk.folder / "bars.sqlite", desk.folder / "paper.sqlite", read_only=True)
+        newest = book.position().closed_until
+        until("a minute is decided on after the last kill", lambda: book.position().closed_until > newest, 150)
+        desk.stop()
+        decided, filled = len(book.rows("decisions")), len(book.rows("fills"))
+        verdict = desk.run("parity")
+        print(f"\nlive desk killed {kills} times: {decided} decisions, {filled} fills; {verdict.strip()}")
+        assert decided >= 3
+        check_books(book, 3)
+        book.close()

@@ -54,7 +54,7 @@ def prepared(desk: PaperDesk) -> None:
 
 
 def test_a_store_that_is_away_now_and_then_changes_nothing(tmp_path, monkeypatch):
-    """Every third call of the book and every second of the store finds nobody; each is tried again until it is answered."""
+    """Every third call of the book and every second of the store finds nobody; each is tried again until answered."""
     monkeypatch.setattr("dataflows.patience.BACKOFF_S", (0.001, 0.01))
     monkeypatch.setattr(tail, "EVENTS_MAX", 4)
     expected = PaperDesk(tmp_path / "there", loops=loops())
