@@ -120,14 +120,17 @@ class Decider:
             views: `VIEW` records of closed bars, in the order in which they closed.
 
         Raises:
-            StrategyError: The strategy raised, or returned what is no number of orders; says on which bar.
+            StrategyError: The strategy raised, returned what is no number of orders, or ordered what the run does not
+                trade; says on which bar.
         """
         counts = np.zeros(len(views), np.int64)
         parts: list[Records] = []
         done = 0
         while done < len(views):
+            begun = done
             done += self._run(views[done:], counts[done:], self._requests, self._scratch)
             parts.append(self._requests[: self._at[2]].copy())
+            self._check_symbols(views[begun:], counts[begun:], parts[-1]["symbol"])
             if done < len(views) and counts[done] < 0:
                 msg = f"decide() returned {counts[done]} orders on {self._bar(views, done)}"
                 raise StrategyError(self._of_strategy(msg))
@@ -156,6 +159,20 @@ class Decider:
             place += size
         self.seen = int(seen[0])
 
+    def _check_symbols(self, views: Records, counts: NDArray[np.int64], symbols: NDArray[Any]) -> None:
+        """Refuse an order of a symbol that the run does not trade."""
+        unknown = (symbols < 0) | (symbols >= len(self.symbols))
+        if not unknown.any():
+            return
+        first = int(unknown.argmax())
+        row = int(np.searchsorted(np.minimum(counts, REQUESTS_MAX).cumsum(), first, side="right"))
+        known = ", ".join(f"{place} {symbol}" for place, symbol in enumerate(self.symbols))
+        msg = (
+            f"decide() placed an order of symbol {symbols[first]} on {self._bar(views, row)}, and the run trades "
+            f"{known}: give orders bar.symbol, or a place among these"
+        )
+        raise StrategyError(self._of_strategy(msg))
+
     def _run(self, views: Records, *rest: Any) -> int:
         """Show bars, and return how many were done."""
         try:
@@ -168,7 +185,7 @@ class Decider:
                     done = loop(decide, views, self.state, self._values, *rest, self._at)
         except DeskError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             msg = f"decide() raised {text} on {self._bar(views, int(self._at[0]))}"
             raise StrategyError(self._of_strategy(msg)) from error
@@ -233,7 +250,7 @@ def _begin(strategy: Strategy, parameters: BaseModel) -> State:
     """The state before the first bar."""
     try:
         state = strategy.module.begin(parameters)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         msg = f"strategy {strategy.name}: begin() raised {type(error).__name__}: {error}"
         raise StrategyError(msg) from error
     if not isinstance(state, tuple) or not all(

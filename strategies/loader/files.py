@@ -76,7 +76,7 @@ class Strategy:
         """
         try:
             found = self.module.needs(chosen)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             msg = f"strategy {self.name}: needs() raised {type(error).__name__}: {error}"
             raise StrategyError(msg) from error
         if not isinstance(found, Needs) or found.warm_up < 0 or found.together < 1:

@@ -233,6 +233,29 @@ def test_a_number_of_orders_that_is_none_is_named(make, written, decide, found):
             make(strategy, compiled=compiled).requests(views([1]))
 
 
+@pytest.mark.parametrize("symbol", [2, 7])
+def test_an_order_of_a_symbol_that_the_run_does_not_trade_is_named(make, written, symbol):
+    """Whatever follows would have no name for it; cancelling is asked of a symbol, too."""
+    head = "from trading.requests import cancel"
+    for order in (f"market(orders, n, {symbol}, 1, 1.0)", f"cancel(orders, n, {symbol})"):
+        decide = f"""
+        n = market(orders, 0, bar.symbol, 1, 1.0)
+        return n if bar.close < 3 else {order}
+        """
+        where = "the 1m bar of SIM:S0 that ended 2026-01-01T00:03:00Z"
+        found = f"an order of symbol {symbol} on {where}, and the run trades 0 SIM:S0, 1 SIM:S1:"
+        for compiled in (True, False):
+            with pytest.raises(StrategyError, match=found):
+                make(written(decide, orders=True, head=head), compiled=compiled).requests(views([1, 2, 3, 4]))
+
+
+def test_a_strategy_that_would_end_the_program_ends_only_itself(make, written):
+    with pytest.raises(StrategyError, match=r"decide\(\) raised SystemExit: 3 on the 1m bar"):
+        make(written("raise SystemExit(3)"), compiled=False).exposures(views([1]))
+    with pytest.raises(StrategyError, match=r"begin\(\) raised SystemExit: 3"):
+        make(written("return KEEP", begin="raise SystemExit(3)"))
+
+
 @pytest.mark.parametrize(
     ("parts", "found"),
     [
