@@ -16,6 +16,7 @@ from backtest.frames import equity_frame, fills_frame, orders_frame, trades_fram
 from backtest.metrics import Metrics, plain
 from backtest.monte_carlo import document as drawn_document
 from backtest.plan import Plan
+from backtest.preparing import Acts
 from backtest.reading import data_hash
 from backtest.report_html import html
 from backtest.report_md import markdown
@@ -78,6 +79,7 @@ def output(run: Run, *, page: bool = True) -> Output:
                 "sha256": data_hash(one.bars),
                 "revised": int((one.bars["revision"] > 1).sum()),
                 "revisions_sha256": sha256(np.ascontiguousarray(one.bars["revision"]).tobytes()).hexdigest(),
+                **actions_of(run.acts.get(str(one.symbol))),
             }
             for one in run.series
         ],
@@ -165,6 +167,12 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
             )
         elif was["revisions_sha256"] != has["revisions_sha256"]:
             said.append(f"bars of {name} have other revisions and the same values")
+        if "actions_sha256" in was and was["actions_sha256"] != has.get("actions_sha256"):
+            then, today = (
+                "not known" if one.get("actions_sha256") is None else f"{one['actions']}" for one in (was, has)
+            )
+            others = " of other values" if then == today else ""
+            said.append(f"splits and dividends in the bars of {name}: {then} then, {today}{others} now")
     was, has = before.get("ticks"), now.get("ticks")
     if was != has and was is not None and has is not None:
         said.append(
@@ -178,6 +186,20 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     # A file that was not written then, such as the page of a nightly run, cannot have changed.
     said += [f"{name} differs" for name, was in sorted(before["outputs"].items()) if was != now["outputs"].get(name)]
     return said
+
+
+def actions_of(acts: Acts | None) -> dict[str, Any]:
+    """The splits and dividends that a symbol's bars were adjusted for, or its positions dealt with, in a manifest."""
+    if acts is None:
+        return {}
+    if not acts.known:
+        return {"actions": None, "actions_sha256": None}
+    done = [
+        [(cut.time, cut.price, cut.volume, str(cut.action.kind), cut.action.value) for cut in cuts]
+        for cuts in (acts.seen, acts.dealt)
+    ]
+    number = len({cut.action for cuts in (acts.seen, acts.dealt) for cut in cuts})
+    return {"actions": number, "actions_sha256": sha256(repr(done).encode()).hexdigest()}
 
 
 def versions() -> dict[str, str]:

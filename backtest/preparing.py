@@ -41,6 +41,8 @@ class Acts(NamedTuple):
     dealt: list[Cut]
     """Done to positions."""
     notes: list[str]
+    known: bool = True
+    """Whether anybody was ever asked for them."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def prepare(
         tell: Told how much of the step `read` is done.
 
     Raises:
-        DeskError: A symbol, a currency or the bars are wrong, or too few.
+        DeskError: A symbol, a currency or the bars are wrong, or too few; or the cash buys nothing at any time.
     """
     interval = parse_interval(plan.interval)
     symbols = tuple(read_symbol(text) for text in plan.symbols)
@@ -150,6 +152,8 @@ def prepare(
     series += [_rate(plan, read, interval, currency) for currency in sorted(plan.rates)]
     tell("read", 1.0)
     own = {symbol: _own(series, symbol, interval) for symbol in symbols}
+    conditions = assumed(plan, own)
+    _check_cash(plan, own, conditions)
     return Prepared(
         plan=plan,
         symbols=symbols,
@@ -158,8 +162,26 @@ def prepare(
         series=tuple(series),
         rates_from=len(wanted),
         acts={symbol: _acts(plan, symbol, own[symbol], calendars[symbol], actions) for symbol in symbols},
-        conditions=assumed(plan, own),
+        conditions=conditions,
     )
+
+
+def _check_cash(plan: Plan, own: Mapping[Symbol, Series], conditions: Conditions) -> None:
+    """Refuse an account that could not buy the smallest size of anything at the lowest price of all."""
+    means = plan.cash * conditions.limits.leverage
+    dear = []
+    for symbol, one in own.items():
+        terms = conditions.of(str(symbol))
+        lows = one.bars["low"][one.bars["start"] >= (plan.trade_from or 0)]
+        if terms.currency != plan.currency or not len(lows) or terms.lots.lot * float(lows.min()) <= means:
+            return
+        dear.append((symbol, terms.lots.lot, terms.lots.lot * float(lows.min())))
+    symbol, lot, least = min(dear, key=lambda each: each[2])
+    msg = (
+        f"cash {plan.cash:g} {plan.currency} buys nothing of {symbol}: the smallest size is {lot:g}, which costs "
+        f"{least:.10g} at the least; give more --cash, or a smaller --lot"
+    )
+    raise DeskError(msg)
 
 
 def assumed(plan: Plan, own: Mapping[Symbol, Series]) -> Conditions:
@@ -170,7 +192,7 @@ def assumed(plan: Plan, own: Mapping[Symbol, Series]) -> Conditions:
         if lot is None and calendar_for(symbol).name == ROUND_THE_CLOCK:
             lot = fractional_lot(float(one.bars["close"][0]))
         given = plan.conditions.of(str(symbol))
-        lots = given.lots if lot is None else given.lots.model_copy(update={"lot": lot})
+        lots = given.lots if lot is None else given.lots.of_size(lot)
         currency = plan.quoted.get(str(symbol), plan.currency)
         terms[str(symbol)] = given.model_copy(update={"lots": lots, "currency": currency})
     return plan.conditions.model_copy(update={"terms": terms})
@@ -196,7 +218,7 @@ def _acts(plan: Plan, symbol: Symbol, own: Series, calendar: Calendar, ask: Ask)
             f"Splits and dividends of {symbol} are not known: the strategy saw prices as they traded, and positions "
             f"were neither split nor paid. `pq actions fetch {symbol}` or `pq actions import FILE` brings them."
         )
-        return Acts([], [], [note])
+        return Acts([], [], [note], known=False)
 
     def close_before(time: int) -> float | None:
         place = int(np.searchsorted(bars["end"], time, side="right")) - 1

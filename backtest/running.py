@@ -1,6 +1,6 @@
 """One run from its plan to its report: read, checked, simulated, checked for look-ahead, measured."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -16,7 +16,7 @@ from backtest.metrics import Metrics, measure, month_returns, period_returns
 from backtest.monte_carlo import monte_carlo
 from backtest.patience import PATIENCE_S, Beat, patiently
 from backtest.plan import Plan
-from backtest.preparing import Ask, Prepared, Read, prepare
+from backtest.preparing import Acts, Ask, Prepared, Read, prepare
 from backtest.reading import Series
 from backtest.report import Chart, Report, moment, worded
 from backtest.simulating import PLAIN_MOST, Decisions, Outcome, simulate
@@ -43,6 +43,8 @@ class Run(NamedTuple):
     metrics: Metrics
     benchmark: Metrics
     report: Report
+    acts: Mapping[str, Acts]
+    """Splits and dividends, by symbol."""
     ticks: Ticks | None = None
     """Those that filled it; None where bars did."""
 
@@ -171,7 +173,8 @@ def measured(
         odds=odds(period_returns(walked, terms.cash), terms.periods_per_year),
         drawn=monte_carlo(outcome.trades, plan.cash, plan.monte_carlo, plan.seed),
     )
-    return Run(plan, strategy, series, shown, outcome, metrics, benchmark, report)
+    acts = {str(symbol): found for symbol, found in prepared.acts.items()}
+    return Run(plan, strategy, series, shown, outcome, metrics, benchmark, report, acts)
 
 
 def _facts(

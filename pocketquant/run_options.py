@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 from pocketquant import backtests, options
 from pocketquant.commands.importing import ZoneType
@@ -32,6 +33,8 @@ _ACCOUNT: Final = (
     ),
     click.option("--archive", is_flag=True, help="Bars of the archive instead of the store."),
 )
+
+_BESIDE_MANIFEST: Final = ("manifest", "output", "as_json", "data_dir", "config")
 
 
 def span_options(command: options.Command) -> options.Command:
@@ -86,6 +89,24 @@ def plan_fields(given: dict[str, Any]) -> dict[str, Any]:
         "file": None if file is None else str(file.absolute()),
         "zone": str(zone),
     }
+
+
+def check_manifest_alone(*kept: str) -> None:
+    """Refuse whatever is given beside `--from`, which would be without effect.
+
+    Args:
+        kept: Names of the command's arguments that say nothing of the run itself.
+
+    Raises:
+        click.UsageError: Something else is given; it is named.
+    """
+    context = click.get_current_context()
+    for one in context.command.params:
+        name = str(one.name)
+        if name not in {*_BESIDE_MANIFEST, *kept} and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            given = one.opts[0] if isinstance(one, click.Option) else name.upper()
+            msg = f"--from has all of the run in its manifest: leave {given} out"
+            raise click.UsageError(msg)
 
 
 def _added(command: options.Command, more: tuple[Callable[[options.Command], options.Command], ...]) -> options.Command:

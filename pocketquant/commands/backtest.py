@@ -150,9 +150,7 @@ def backtest(
     settings = options.settings(data_dir, config)
     symbols, interval, zone = run["symbols"], run["interval"], run["zone"]
     if manifest is not None:
-        if strategy is not None or symbols or given or run["file"] is not None:
-            msg = "--from has strategy, symbols, parameters and file in its manifest: give none of them"
-            raise click.UsageError(msg)
+        run_options.check_manifest_alone()
         return _again(settings, backtests.manifest_path(manifest), output, as_json)
     if strategy is None or not symbols or interval is None:
         msg = "a backtest needs a STRATEGY, --symbol and --interval, or --from a manifest"

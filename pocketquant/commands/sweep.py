@@ -100,9 +100,7 @@ def sweep(
     settings = options.settings(data_dir, config)
     how = walking.wanted_walk(walk_forward, train, test)
     if manifest is not None:
-        if strategy is not None or run["symbols"] or given or run["file"] is not None or how is not None:
-            msg = "--from has strategy, symbols, parameters, windows and file in its manifest: give none of them"
-            raise click.UsageError(msg)
+        run_options.check_manifest_alone("jobs")
         return _again(settings, backtests.manifest_path(manifest), output, jobs, as_json)
     if strategy is None or not run["symbols"] or run["interval"] is None:
         msg = "a sweep needs a STRATEGY, --symbol, --interval and --param, or --from a manifest"

@@ -15,7 +15,6 @@ from pocketquant.feed_choice import running_feeds
 if TYPE_CHECKING:
     from backtest.plan import Plan
     from strategies.loader.files import Strategy
-    from trading.assumptions.lots import Lots
     from trading.opening import Conditions
 
 RUN_LETTERS: Final = 12
@@ -185,22 +184,9 @@ def with_lots(conditions: "Conditions", prices: Mapping[Symbol, float], lot: flo
         if size is None and calendar_for(symbol).name == ROUND_THE_CLOCK:
             size = fractional_lot(price)
         others = conditions.others
-        lots = others.lots if size is None else _lots(size, others.lots.tick)
+        lots = others.lots if size is None else others.lots.of_size(size)
         terms[str(symbol)] = others.model_copy(update={"lots": lots})
     return conditions.model_copy(update={"terms": terms})
-
-
-def _lots(lot: float, tick: float) -> "Lots":
-    from pydantic import ValidationError
-
-    from trading.assumptions.lots import Lots
-
-    try:
-        return Lots(lot=lot, tick=tick)
-    except ValidationError as error:
-        rule = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        msg = f"--lot {lot:g}: {rule}"
-        raise DeskError(msg) from error
 
 
 def _check_cash(symbol: Symbol, price: float, conditions: "Conditions", cash: float, currency: str) -> None:

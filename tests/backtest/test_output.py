@@ -91,6 +91,11 @@ def test_a_manifest_has_what_the_run_was_made_of_and_gives_the_plan_back(tmp_pat
         (("data", 0, "bars"), 201, "there were 201 from 2024-01-01"),
         (("data", 0, "sha256"), "0", "bars of NASDAQ:GOOG 1d have other values"),
         (("data", 0, "revisions_sha256"), "0", "have other revisions and the same values"),
+        (
+            ("data", 0, "actions_sha256"),
+            "0",
+            "splits and dividends in the bars of NASDAQ:GOOG 1d: None then, not known now",
+        ),
         (("versions", "numpy"), "0.1", "numpy was 0.1 and is"),
         (("outputs", "trades.csv"), "0", "trades.csv differs"),
     ],

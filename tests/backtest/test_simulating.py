@@ -14,6 +14,7 @@ from backtest.stream import stream
 from market.actions import dividend, split
 from market.adjustment import Adjust, cuts
 from market.bars import BAR, BarState
+from market.errors import DeskError
 from market.intervals import MINUTE_NS, Interval
 from market.sessions import calendar_for
 from market.slots import slots
@@ -262,14 +263,14 @@ def test_a_limit_that_was_meant_for_seen_prices_is_placed_at_prices_as_traded():
     assert ran(shown, code=code).orders["limit"].tolist() == [24.75]
 
 
-def test_an_unknown_symbol_is_refused_with_its_reason():
+def test_an_order_of_an_unknown_symbol_ends_the_run():
     code = """def decide(state, bar, p, orders):
     return market(orders, 0, 9, 1, 1.0)
 """
-    found = ran(alone(walk(3, 1)), code=code)
-
-    assert set(found.orders["reason"].tolist()) == {Reason.UNKNOWN_SYMBOL}
-    assert set(found.orders["state"].tolist()) == {State.REJECTED}
+    with pytest.raises(
+        DeskError, match="order of symbol 9 on the 1h bar of SIM:BTCUSD that ended 2024-01-01T01:00:00Z"
+    ):
+        ran(alone(walk(3, 1)), code=code)
 
 
 def test_all_of_the_equity_buys_whole_lots():

@@ -12,6 +12,7 @@ FILES = {
     "trades.csv",
 }  # fmt: skip
 BASICS = ("--symbol", "SIM:BTCUSD", "--interval", "1h")
+DAYS = ("--symbol", "NASDAQ:GOOG", "--interval", "1d")
 TRADE_COLUMNS = "symbol,side,size,entry_time,exit_time,entry_price,exit_price,pnl,return,fees,entry_reason,exit_reason"
 
 
@@ -28,6 +29,15 @@ def waves(tmp_path):
         lines.append(f"2024-01-{day + 1:02d}T{clock:02d}:00:00Z,{before},{high},{low},{close},5")
         before = close
     path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def days(tmp_path):
+    """A file of nine sessions of a share."""
+    path = tmp_path / "days.csv"
+    dates = [f"2024-01-{day:02d},100,101,99,100.5,5" for day in (2, 3, 4, 5, 8, 9, 10, 11, 12)]
+    path.write_text("\n".join(["date,open,high,low,close,volume", *dates]) + "\n")
     return path
 
 
@@ -107,6 +117,19 @@ def test_a_run_is_made_again_from_its_manifest_to_the_byte(ran, pq, home, tmp_pa
         assert (again / name).read_bytes() == (folder / name).read_bytes(), name
 
 
+@pytest.mark.parametrize(
+    ("more", "named"), [(("--cash", "5"), "--cash"), (("rsi",), "STRATEGY"), (("--no-look-ahead-check",), "--no-look")]
+)
+def test_what_a_manifest_has_is_not_asked_for_beside_it(ran, pq, home, tmp_path, more, named):
+    """It would be without effect, and who wrote it would not know."""
+    _, folder = ran
+    answer = pq("backtest", *more, "--from", folder, "--output", tmp_path / "again", "--data-dir", home)
+
+    assert answer.code == 2
+    assert f"--from has all of the run in its manifest: leave {named}" in answer.err
+    assert not (tmp_path / "again").exists()
+
+
 def test_a_run_on_other_bars_says_what_has_changed(ran, pq, waves, home, tmp_path):
     _, folder = ran
     text = waves.read_text()
@@ -116,6 +139,24 @@ def test_a_run_on_other_bars_says_what_has_changed(ran, pq, waves, home, tmp_pat
     assert answer.code == 1
     assert "changed: bars of SIM:BTCUSD 1h have other values" in answer.err
     assert "changed: trades.csv" not in answer.err
+
+
+def test_a_split_that_came_to_be_known_makes_another_run_and_is_said(pq, days, home, tmp_path):
+    """It changes what the strategy sees and what becomes of positions, so the run's id must not be the same."""
+    run = ("backtest", "buy-and-hold", *DAYS, "--file", days, "--data-dir", home, "--output")
+    ran = [pq(*run, tmp_path / "out", "--json").json()["run"]]
+    splits = tmp_path / "actions.csv"
+    for ratio in (2, 4):
+        splits.write_text(f"symbol,date,kind,value,currency\nNASDAQ:GOOG,2024-01-10,split,{ratio},\n")
+        assert pq("actions", "import", splits, "--data-dir", home).code == 0
+        answer = pq("backtest", "--from", tmp_path / "out", "--output", tmp_path / f"by {ratio}", "--data-dir", home)
+        assert answer.code == 1
+        assert "splits and dividends in the bars of NASDAQ:GOOG 1d: not known then, 1 now" in answer.err
+        ran.append(pq(*run, tmp_path / f"anew {ratio}", "--json").json()["run"])
+    answer = pq("backtest", "--from", tmp_path / "by 2", "--output", tmp_path / "again", "--data-dir", home)
+
+    assert "splits and dividends in the bars of NASDAQ:GOOG 1d: 1 then, 1 of other values now" in answer.err
+    assert len({*ran}) == 3
 
 
 def test_a_changed_strategy_is_said(pq, waves, home, tmp_path):
@@ -187,6 +228,13 @@ def test_costs_are_charged_and_named(ran, pq, waves, home, tmp_path):
         (("sma-cross", "--param", "fast"), 2, "is not NAME=VALUE"),
         (("sma-cross", "--param", "slow=5000"), 1, "wants more than 5000 to warm up"),
         (("sma-cross", "--cash", "0.5"), 1, "cash must be between 1 and"),
+        (
+            ("sma-cross", "--cash", "5", "--lot", "1"),
+            1,
+            "cash 5 USD buys nothing of SIM:BTCUSD: the smallest size is 1,",
+        ),
+        (("sma-cross", "--lot", "0"), 1, "--lot 0: Input should be greater than 0"),
+        (("sma-cross", "--lot", "1e-9"), 1, "a lot is a whole number of 1e-8 units"),
         (("sma-cross", "--fees", "many"), 2, "fees 'many' are not understood"),
         (("sma-cross", "--slippage", "-3"), 2, "slippage '-3'"),
         (("sma-cross", "--leverage", "0"), 2, "leverage"),

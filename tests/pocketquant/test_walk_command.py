@@ -111,4 +111,4 @@ def test_a_manifest_of_a_walk_has_its_windows_in_it(walked, pq, home):
     answer = pq("sweep", "--from", folder, *WINDOWS, "--data-dir", home)
 
     assert answer.code == 2
-    assert "--from has strategy, symbols, parameters, windows and file in its manifest" in answer.err
+    assert "--from has all of the run in its manifest: leave --walk-forward out" in answer.err

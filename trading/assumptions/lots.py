@@ -5,8 +5,9 @@ from math import ceil, floor, isfinite
 from typing import Any, Final
 
 from numpy import rint
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from market.errors import DeskError
 from trading.book import LOTS_MAX, QUANTA
 from trading.jit import compiles
 
@@ -30,6 +31,19 @@ class Lots(BaseModel):
             msg = f"a lot is a whole number of 1e-8 units, and {lot!r} is not"
             raise ValueError(msg)
         return lot
+
+    def of_size(self, lot: float) -> "Lots":
+        """The same with another smallest size.
+
+        Raises:
+            DeskError: It is none.
+        """
+        try:
+            return Lots(lot=lot, tick=self.tick)
+        except ValidationError as error:
+            rule = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            msg = f"--lot {lot:g}: {rule}"
+            raise DeskError(msg) from error
 
     def write(self, position: Any) -> None:
         """Into the terms of a `POSITION`."""
