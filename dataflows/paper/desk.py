@@ -16,19 +16,17 @@ from dataflows.paper.deciding import Hung, Thinker
 from dataflows.paper.events import Begin, Closed, Event, Out, Rest, Ticks, Told
 from dataflows.paper.overall import Overall, Shared
 from dataflows.paper.run import FAILED, FLATTENING, KILLED, RUNNING, Run
+from dataflows.paper.shown import Shown, by_series, shown_of, since
 from dataflows.paper.starting import packed
-from market.bars import BarState
 from market.errors import DeskError
 from sinks.paper_book import Control, Position
 from trading.called import Step
-from trading.records import VIEW, Records
+from trading.records import Records
 from trading.ticks import tick_views
 
 VERSION: Final = 1
 WHOLE: Final = ""
 """The desk itself, where others have a run."""
-_LATE_MAX: Final = 0xFFFFFFFF
-_COPIED: Final = ("start", "end", "open", "high", "low", "close", "volume", "notional", "trades", "interval", "state")
 
 
 class Kept(msgspec.Struct, array_like=True):
@@ -47,17 +45,6 @@ class Group(NamedTuple):
 
     symbols: tuple[str, ...]
     runs: list[Run]
-
-
-class Shown(NamedTuple):
-    """Bars of a minute as runs with the same symbols and intervals see them."""
-
-    views: Records
-    rows: list[int]
-    """The journal's row at which each was logged."""
-    log_seqs: list[int]
-    seen: list[dict[str, Any]]
-    """Each as the book keeps it."""
 
 
 class PaperDesk:
@@ -194,7 +181,7 @@ class PaperDesk:
 
     def _closed(self, event: Closed, out: Out) -> None:
         position = event.position
-        series = _by_series(event)
+        series = by_series(event)
         self._note_revisions(event, out)
         cache: dict[tuple[Any, ...], Shown | None] = {}
         listening: list[tuple[Run, Shown]] = []
@@ -203,8 +190,8 @@ class PaperDesk:
                 continue
             key = tuple(run.series.items())
             if key not in cache:
-                cache[key] = _shown(event, series, run.series)
-            shown = _since(cache[key], run.kept.started_seq)
+                cache[key] = shown_of(event, series, run.series)
+            shown = since(cache[key], run.kept.started_seq)
             if shown is not None:
                 listening.append((run, shown))
         self._apply_daily_loss(position, out)
@@ -217,6 +204,7 @@ class PaperDesk:
         found = self._thinker.think([_call(run, run.on_footing(shown.views)) for run, shown in asked])
         answers: dict[str, Any] = {run.run: answer for (run, _), answer in zip(asked, found, strict=True)}
         shared = Shared.of(self.overall, self.runs.values())
+        equity = out.rows.setdefault("equity", [])
         for run, shown in listening:
             answer = answers.get(run.run)
             if answer is None or isinstance(answer, Hung):
@@ -227,16 +215,14 @@ class PaperDesk:
                 continue
             self.decisions += len(shown.views)
             if run.decides:
-                headroom = shared.headroom(run, int(shown.views["end"][-1]))
-                placed = run.place(shown.views, answer, position.seq, shown.log_seqs, headroom, shown.seen, out.rows)
-                shared.took(run, placed, int(shown.views["end"][-1]))
-            run.note_shown(shown.views)
-            own = shown.views["interval"] == run.told.interval
-            if own.any() and (run.decides or run.holds):
-                end = int(shown.views["end"][own][-1])
-                row = rows.equity_row(run.run, run.book, position.closed_until, end, position.seq)
-                out.rows.setdefault("equity", []).append(row)
-            if run.book.accounts["fault"][0]:
+                headroom = shared.headroom(run, shown.end)
+                placed = run.place(shown, answer, position.seq, headroom, out.rows)
+                shared.took(run, placed, shown.end)
+            run.note_shown(shown.values)
+            end = shown.ends.get(int(run.told.interval))
+            if end is not None and (run.decides or run.holds):
+                equity.append(run.equity_row(position.closed_until, end, position.seq))
+            if run.faulty:
                 self._fail(run, "the ledger cannot count what was decided", position, out)
 
     def _note_revisions(self, event: Closed, out: Out) -> None:
@@ -356,7 +342,7 @@ class PaperDesk:
             return None, _hung(run)
         if isinstance(answer, BaseException):
             return None, _raised(run, answer)
-        run.remember(begin.warm_up)
+        run.remember(begin.warm_up.tolist())
         return run, ""
 
     def _change(self, control: Control, position: Position, out: Out) -> None:
@@ -454,58 +440,6 @@ def read_state(state: bytes) -> Kept:
         )
         raise DeskError(msg)
     return kept
-
-
-def _by_series(event: Closed) -> dict[tuple[str, int], list[int]]:
-    """By symbol and interval the places of first revisions."""
-    bars = event.rows
-    first = (bars["revision"] == 1) & ((bars["state"] == BarState.CLOSED) | (bars["state"] == BarState.PARTIAL))
-    places = np.flatnonzero(first)
-    symbols = [str(name.symbol) for name in event.names]
-    found: dict[tuple[str, int], list[int]] = {}
-    streams, intervals = bars["stream"][places].tolist(), bars["interval"][places].tolist()
-    for place, stream, interval in zip(places.tolist(), streams, intervals, strict=True):
-        found.setdefault((symbols[stream], interval), []).append(place)
-    return found
-
-
-def _shown(
-    event: Closed, series: Mapping[tuple[str, int], list[int]], wanted: Mapping[tuple[str, int], int]
-) -> Shown | None:
-    """The bars that a run sees, in their order; None if there are none."""
-    chosen = [(place, symbol) for key, symbol in wanted.items() for place in series.get(key, ())]
-    if not chosen:
-        return None
-    places = np.array([place for place, _ in chosen])
-    bars = event.rows[places]
-    views = np.zeros(len(bars), VIEW)
-    for name in _COPIED:
-        views[name] = bars[name]
-    views["symbol"] = [symbol for _, symbol in chosen]
-    views["late"] = np.clip((bars["updated_at"] - bars["end"]) // 1_000_000, 0, _LATE_MAX)
-    order = np.lexsort((views["symbol"], -views["interval"].astype(np.int64), views["end"]))
-    views = views[order]
-    return Shown(
-        views,
-        bars["seq"][order].tolist(),
-        event.log_seqs[places][order].tolist(),
-        [rows.bar_seen(view) for view in views.tolist()],
-    )
-
-
-def _since(shown: Shown | None, started_seq: int) -> Shown | None:
-    """Those that were logged after a run had started."""
-    if shown is None or all(row > started_seq for row in shown.rows):
-        return shown
-    kept = [place for place, row in enumerate(shown.rows) if row > started_seq]
-    if not kept:
-        return None
-    return Shown(
-        shown.views[kept],
-        [shown.rows[place] for place in kept],
-        [shown.log_seqs[place] for place in kept],
-        [shown.seen[place] for place in kept],
-    )
 
 
 def _call(run: Run, views: Records) -> Callable[[], Any]:

@@ -8,7 +8,6 @@ from typing import Any, Final
 from market.bars import BarState
 from market.intervals import Interval
 from trading.book import QUANTA, Book
-from trading.ledger import gross
 from trading.records import FILL, NEVER, ORDER, TRADE, Kind, Liquidity, OrderFlag, Reason, Side, Sizing, State, Tif
 from trading.statement import statement
 
@@ -152,27 +151,25 @@ def interval_name(interval: int) -> str:
     return _INTERVALS[interval]
 
 
-def equity_row(run: str, book: Book, closed_until: int, time: int, seq: int) -> Row:
+def equity_row(run: str, equity: int, cash: int, held: int, closed_until: int, time: int, seq: int) -> Row:
     """A point of the curve.
 
     Args:
         run: Whose.
-        book: Its account.
+        equity: Quanta.
+        cash: Quanta.
+        held: Gross value of all positions, quanta.
         closed_until: End of the newest minute that has closed, ns.
         time: End of the bar, ns.
         seq: The boundary's row.
     """
-    account: Any = book.accounts[0]
-    equity = int(account["equity"])
-    # The marked value is the gross one where there is one symbol, but for its sign.
-    held = abs(int(account["marked"])) if len(book.positions) == 1 else gross(account)
     return {
         "run": run,
         "number": closed_until // (60 * _SECOND),
         "time": time,
         "seq": seq,
         "equity": equity / QUANTA,
-        "cash": int(book.currencies["cash"][0]) / QUANTA,
+        "cash": cash / QUANTA,
         "exposure": held / equity if held else 0.0,
     }
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dataflows.paper import rows
 from dataflows.paper.events import Begin
+from dataflows.paper.shown import Shown
 from dataflows.paper.starting import Chosen, chosen, deciders
 from market.errors import DeskError
 from sinks.paper_book import Control
@@ -20,7 +21,7 @@ from trading.assumptions.corporate_actions import apply_dividend, apply_split
 from trading.book import QUANTA, Book
 from trading.called import Step
 from trading.headroom import Headroom, lend, take_back
-from trading.ledger import Fault
+from trading.ledger import Fault, gross
 from trading.opening import open_account
 from trading.records import ORDER, OrderFlag, Records, Sizing
 from trading.sizing import lot_value, sign, wanted
@@ -29,6 +30,7 @@ from trading.ticks import compiled_over_ticks
 
 VERSION: Final = 1
 _LOGS: Final = ("done", "fills", "trades")
+_READ: Final = (*_LOGS, "full", "working", "fault", "equity", "marked")
 
 Rows = dict[str, list[dict[str, Any]]]
 Decided = tuple[NDArray[np.float64], None] | tuple[NDArray[np.int64], Records]
@@ -63,6 +65,8 @@ class Kept(msgspec.Struct, array_like=True):
     state: str
     broken: str
     """Why its strategy cannot go on; empty if it can."""
+    narrowed: bool
+    """Whether limits over all runs left their mark on the account's own."""
     counts: dict[str, int]
     """Rows so far: decisions, orders, trades, revisions, events."""
     last_bar: int
@@ -92,7 +96,8 @@ class Run:
         """By symbol and interval that it sees, the symbol's place."""
         self._deciders = made
         self._step = step
-        self._counters = {name: book.accounts[name] for name in (*_LOGS, "full", "working", "fault")}
+        self._counters = {name: book.accounts[name] for name in _READ}
+        self._cash = book.currencies["cash"]
         """Columns of the account's record: to read one costs a tenth of what a record's attribute does."""
         self._written: dict[int, tuple[Any, ...]] = {}
         working = book.orders[: int(book.account.working)]
@@ -120,7 +125,7 @@ class Run:
         equity = int(book.account.equity)
         kept = Kept(
             VERSION, control.number, control.asked_at, control.body, dict(begin.streams), control.applied_seq or 0,
-            RUNNING, "", {}, 0, equity, {}, {}, b"", [],
+            RUNNING, "", False, {}, 0, equity, {}, {}, b"", [],
         )  # fmt: skip
         return cls(control.run, kept, told, deciders(told, loops), book, step)
 
@@ -180,7 +185,19 @@ class Run:
     @property
     def equity(self) -> int:
         """Quanta."""
-        return int(self.book.accounts["equity"][0])
+        return int(self._counters["equity"][0])
+
+    @property
+    def faulty(self) -> bool:
+        """Whether the ledger has stopped."""
+        return bool(self._counters["fault"][0])
+
+    def equity_row(self, closed_until: int, end: int, seq: int) -> dict[str, Any]:
+        """A point of the curve: see `rows.equity_row`."""
+        equity, marked = int(self._counters["equity"][0]), int(self._counters["marked"][0])
+        # What is marked is the gross value where there is one symbol, but for its sign.
+        held = abs(marked) if len(self.symbols) == 1 else gross(self.book.account)
+        return rows.equity_row(self.run, equity, int(self._cash[0]), held, closed_until, end, seq)
 
     @property
     def mode(self) -> tuple[str, str]:
@@ -213,56 +230,57 @@ class Run:
         """
         return [self._decided(decider, views[mine]) for decider, mine in self._shares(views)]
 
-    def place(
-        self, views: Records, decided: Sequence[Decided], seq: int, log_seqs: Sequence[int], headroom: Headroom | None,
-        seen: Sequence[dict[str, Any]], out: Rows,
-    ) -> int:  # fmt: skip
+    def place(self, shown: Shown, decided: Sequence[Decided], seq: int, headroom: Headroom | None, out: Rows) -> int:
         """Let decisions become orders, and write both down.
 
         Args:
-            views: The bars, in the order in which they were shown.
+            shown: The bars.
             decided: On them.
             seq: The boundary's row.
-            log_seqs: Place of each bar in the log.
             headroom: What the limits over all runs leave it; None if there are none.
-            seen: Each bar as the book keeps it.
             out: Rows are added to it.
 
         Returns:
             How many orders were counted by the rate limits.
         """
+        views = shown.views
         exposures, counts, requests = self._in_order(views, decided)
-        book, time = self.book, int(views["end"][-1])
-        account: Any = book.account
-        lent = lend(account, self.told.plan.conditions.limits, headroom, time)
+        book = self.book
+        # Where nothing is over all runs, and was not, there is nothing to be lent.
+        lent = None
+        if headroom is not None or self.kept.narrowed:
+            lent = lend(book.account, self.told.plan.conditions.limits, headroom, shown.end)
+            self.kept.narrowed = headroom is not None
         noted = None if headroom is None else headroom.plain()
-        lates, ends = views["late"].tolist(), views["end"].tolist()
-        places, intervals = views["symbol"].tolist(), views["interval"].tolist()
         decisions = out.setdefault("decisions", [])
+        number = self.kept.counts.get("decisions", 0)
         for place, exposure in enumerate(exposures):
+            _, end, *_, symbol, interval, _, late = shown.values[place]
             if requests is None:
                 self._step.want(book.accounts, book.positions, views, place, seq, exposure)
             elif counts[place] > 0:
-                asked = self._as_traded(requests[place], self.symbols[places[place]])
+                asked = self._as_traded(requests[place], self.symbols[symbol])
                 self._step.submit(book.accounts, views, place, seq, asked, counts[place])
+            number += 1
             decisions.append(
                 {
                     "run": self.run,
-                    "number": self.count("decisions"),
+                    "number": number,
                     "seq": seq,
-                    "log_seq": log_seqs[place],
-                    "time": ends[place],
-                    "symbol": self.symbols[places[place]],
-                    "interval": rows.interval_name(intervals[place]),
+                    "log_seq": shown.log_seqs[place],
+                    "time": end,
+                    "symbol": self.symbols[symbol],
+                    "interval": rows.interval_name(interval),
                     "exposure": exposure,
                     "requests": counts[place],
-                    "bars": seen[place],
+                    "bars": shown.seen[place],
                     "headroom": noted,
-                    "late_ms": lates[place],
+                    "late_ms": late,
                 }
             )
-        counted = take_back(account, lent, time)
-        self.drain(out, max(log_seqs))
+        self.kept.counts["decisions"] = number
+        counted = take_back(book.account, lent, shown.end) if lent is not None else 0
+        self.drain(out, shown.last_log_seq)
         return counted
 
     def on_footing(self, views: Records) -> Records:
@@ -278,15 +296,18 @@ class Run:
             seen["notional"][mine] *= price * volume
         return seen
 
-    def note_shown(self, views: Records) -> None:
-        """Remember the bars that were shown: a correction is told only of what was seen."""
-        self.kept.last_bar = max(self.kept.last_bar, int(views["end"][-1]))
-        self.remember(views)
+    def note_shown(self, values: Sequence[tuple[Any, ...]]) -> None:
+        """Remember the bars that were shown: a correction is told only of what was seen.
 
-    def remember(self, views: Records) -> None:
+        Args:
+            values: Of `VIEW` records.
+        """
+        self.kept.last_bar = max(self.kept.last_bar, values[-1][1])
+        self.remember(values)
+
+    def remember(self, values: Sequence[tuple[Any, ...]]) -> None:
         """The same of bars from before the start, which nothing was decided on."""
-        for values in views.tolist():
-            start, _, first, high, low, close, volume, _, _, symbol, interval, *_ = values
+        for start, _, first, high, low, close, volume, _, _, symbol, interval, *_ in values:
             name = f"{self.symbols[symbol]} {interval}"
             shown = (start, first, high, low, close, volume)
             self.kept.seen[name] = [shown, *self.kept.seen.get(name, [])][:REMEMBERED]
@@ -463,6 +484,8 @@ class Run:
         self, views: Records, decided: Sequence[Decided]
     ) -> tuple[list[float], list[int], list[Records] | None]:
         """By bar: the exposure, how many orders were asked for, and these; None where exposures were decided."""
+        if not self.told.strategy.places_orders and len(self._deciders) == 1:
+            return decided[0][0].tolist(), [0] * len(views), None
         exposures = np.full(len(views), np.nan)
         if not self.told.strategy.places_orders:
             for (_, mine), (found, _) in zip(self._shares(views), decided, strict=True):

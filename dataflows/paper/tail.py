@@ -40,7 +40,7 @@ LOOK_S: Final = 0.2
 """How often controls are looked for."""
 REST_S: Final = 1.0
 """How long after the last rest there may be another one when nothing comes."""
-REST_LONGEST_S: Final = 5.0
+REST_LONGEST_S: Final = 10.0
 """After this long there is one in any case."""
 KEEP_S: Final = 10.0
 """How often all that could be gone on from is written down."""
@@ -205,19 +205,30 @@ class Tail:
         self._counting.watch(self._desk().symbols)
         self._look_at_controls()
         events: list[Event] = []
+        # Never together with what somebody waits for: to draw up a hundred statements takes longer than to act.
+        rested = self._rest(REST_LONGEST_S)
+        if rested is not None:
+            return [rested]
         while len(events) < EVENTS_MAX and self._advance(events):
             pass
-        now = self._ways.clock_s()
-        quiet = not events and (self._at_end or self._at.awaiting)
-        if self._at.seq > self._rested and now - self._rested_s >= (REST_S if quiet else REST_LONGEST_S):
-            self._rested_s, self._rested = now, self._at.seq
-            whole = now - self._kept_s >= KEEP_S
-            if whole:
-                self._kept_s = now
-            events.append(Rest(self.position, self.snapshot() if whole else b""))
-        elif quiet and self._ways.until_end and not self._preparing:
-            raise StopIteration
+        if not events and (self._at_end or self._at.awaiting):
+            rested = self._rest(REST_S)
+            if rested is not None:
+                return [rested]
+            if self._ways.until_end and not self._preparing:
+                raise StopIteration
         return events
+
+    def _rest(self, after_s: float) -> Rest | None:
+        """A rest, if the last one was so long ago and something has come since."""
+        now = self._ways.clock_s()
+        if self._at.seq <= self._rested or now - self._rested_s < after_s:
+            return None
+        self._rested_s, self._rested = now, self._at.seq
+        whole = now - self._kept_s >= KEEP_S
+        if whole:
+            self._kept_s = now
+        return Rest(self.position, self.snapshot() if whole else b"")
 
     def look_soon(self) -> None:
         """Look at the controls next time: somebody has rung."""
