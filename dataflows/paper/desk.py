@@ -14,8 +14,9 @@ import numpy as np
 from dataflows.paper import rows
 from dataflows.paper.deciding import Hung, Thinker
 from dataflows.paper.events import Begin, Closed, Event, Out, Rest, Ticks, Told
+from dataflows.paper.kept import FAILED, FLATTENING, KILLED, RUNNING
 from dataflows.paper.overall import Overall, Shared
-from dataflows.paper.run import FAILED, FLATTENING, KILLED, RUNNING, Run
+from dataflows.paper.run import Run
 from dataflows.paper.shown import Shown, by_series, shown_of, since
 from dataflows.paper.starting import packed
 from market.errors import DeskError

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dataflows.paper import rows
 from dataflows.paper.events import Begin
+from dataflows.paper.kept import FAILED, FLATTENING, KILLED, RUNNING, STOPPED, VERSION, Kept
 from dataflows.paper.shown import Shown
 from dataflows.paper.starting import Chosen, chosen, deciders
 from market.errors import DeskError
@@ -28,7 +29,6 @@ from trading.sizing import lot_value, sign, wanted
 from trading.snapshot import from_bytes, to_bytes
 from trading.ticks import compiled_over_ticks
 
-VERSION: Final = 1
 _LOGS: Final = ("done", "fills", "trades")
 _READ: Final = (*_LOGS, "full", "working", "fault", "equity", "marked")
 
@@ -43,42 +43,6 @@ FAULTS: Final = {
 }
 REMEMBERED: Final = 2
 """Bars of each series that are remembered as they were shown: only the last one that closed is ever corrected."""
-RUNNING: Final = "running"
-STOPPED: Final = "stopped"
-FLATTENING: Final = "flattening"
-KILLED: Final = "killed"
-FAILED: Final = "failed"
-
-
-class Kept(msgspec.Struct, array_like=True):
-    """All of a run that what comes next depends on. Recovery data."""
-
-    version: int
-    number: int
-    """Of the control that started it."""
-    asked_at: int
-    body: dict[str, Any]
-    """Of that control: the plan, the source."""
-    streams: dict[str, int]
-    """By symbol the stream that made its bars at the start."""
-    started_seq: int
-    state: str
-    broken: str
-    """Why its strategy cannot go on; empty if it can."""
-    narrowed: bool
-    """Whether limits over all runs left their mark on the account's own."""
-    counts: dict[str, int]
-    """Rows so far: decisions, orders, trades, revisions, events."""
-    last_bar: int
-    """End of the newest bar that it has seen, ns."""
-    peak: int
-    """Highest equity so far, quanta."""
-    seen: dict[str, list[tuple[int, float, float, float, float, float]]]
-    """By symbol and interval the last bars that were shown: start, open, high, low, close, volume."""
-    footing: dict[str, tuple[float, float]]
-    """By symbol what prices and volumes are multiplied by to be on the footing of the start: 1 before any split."""
-    account: bytes
-    deciders: list[bytes]
 
 
 class Run:

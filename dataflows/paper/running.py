@@ -14,10 +14,11 @@ from dataflows.paper.deciding import PATIENCE_S, Thinker
 from dataflows.paper.desk import WHOLE, PaperDesk, read_state
 from dataflows.paper.events import Begin, Rest
 from dataflows.paper.flow import PaperInput, PaperLogic, PaperOutput, Write, build
+from dataflows.paper.kept import FAILED
 from dataflows.paper.progress import Progress
-from dataflows.paper.run import FAILED
+from dataflows.paper.standing import Standing, Ways, beginning, opened
 from dataflows.paper.starting import chosen, maker, unpacked
-from dataflows.paper.tail import Standing, Tail, Ways, beginning, opened
+from dataflows.paper.tail import Tail
 from dataflows.paper.writing import Writer
 from dataflows.patience import Patience, Report
 from dataflows.recovery import Recovery

@@ -18,7 +18,7 @@ from ran.running import loops
 from traded.killable import server, trade
 from traded.paper_desk import MINUTE, SECOND, PaperDesk
 
-from dataflows.paper.run import Kept
+from dataflows.paper.kept import Kept
 from sinks.paper_book import PaperBook, open_paper_book
 from trading.book import QUANTA
 from trading.ledger import balance
