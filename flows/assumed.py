@@ -32,6 +32,10 @@ class Assumed(BaseModel):
     tick_size: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Smallest step of prices.")
     minimum: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Smallest value of an order.")
     borrow: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Percent a year on short positions.")
+    funding: Annotated[float, Field(gt=-100, lt=100)] = Field(
+        default=0.0, description="Percent of a position every 8 hours; long pays."
+    )
+    interest: Annotated[float, Field(ge=0)] = Field(default=0.0, description="Percent a year on borrowed cash.")
     max_position: Multiple | None = Field(default=None, description="Value of one position, as a multiple of equity.")
     max_exposure: Multiple | None = Field(default=None, description="Of all positions, as a multiple of equity.")
     max_daily_loss: Fraction | None = Field(
@@ -40,6 +44,8 @@ class Assumed(BaseModel):
     max_drawdown: Fraction | None = Field(
         default=None, description="Fraction lost from the peak after which no risk is taken."
     )
+    max_orders: Annotated[int, Field(ge=0)] = Field(default=0, description="Orders a minute; 0 for any number.")
+    flatten_on_loss: bool = Field(default=False, description="A loss limit that is reached closes all positions, too.")
 
     def conditions(self, currency: str = "USD") -> "Conditions":
         """The same for a run.

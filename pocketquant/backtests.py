@@ -65,12 +65,8 @@ def conditions(options: Mapping[str, Any], currency: str) -> "Conditions":
 def live_conditions(options: Mapping[str, Any], currency: str) -> "Conditions":
     """The same of a run on live bars, whose orders fill on ticks; raises as `conditions`."""
     made = conditions({**options, "fill": "open", "signals": "all"}, currency)
-    limits = {
-        "late_ms": options["max_late"] * 1000,
-        "orders": options["max_orders"],
-        "flatten": options["flatten_on_loss"],
-    }
-    return made.model_copy(update={"limits": made.limits.model_copy(update=limits)})
+    limits = made.limits.model_copy(update={"late_ms": options["max_late"] * 1000})
+    return made.model_copy(update={"limits": limits})
 
 
 def today(symbol: Symbol, interval: Interval, warm_up: int, now_ns: int) -> tuple[int, int]:

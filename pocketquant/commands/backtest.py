@@ -44,6 +44,8 @@ _COSTS: Final = (
     click.option("--leverage", type=float, default=1.0, show_default=True, help="Gross exposure over equity."),
     click.option("--long-only", is_flag=True, help="Hold no short positions."),
     click.option("--borrow", type=float, default=0.0, help="Percent a year on short positions."),
+    click.option("--funding", type=float, default=0.0, help="Percent of a position every 8 hours; long pays."),
+    click.option("--interest", type=float, default=0.0, help="Percent a year on borrowed cash."),
     click.option("--flat", is_flag=True, help="Hold nothing after the session's last close."),
 )
 _OF_BARS: Final = (
@@ -61,6 +63,8 @@ _LIMITS: Final = (
     click.option("--max-exposure", type=float, help="Gross value of all positions as a multiple of equity."),
     click.option("--max-daily-loss", type=float, help="Fraction lost in a session after which no risk is taken."),
     click.option("--max-drawdown", type=float, help="Fraction lost from the peak after which no risk is taken."),
+    click.option("--max-orders", type=click.IntRange(min=0), default=0, help="Orders a minute  [default: any number]"),
+    click.option("--flatten-on-loss", is_flag=True, help="A loss limit that is reached closes all positions, too."),
     click.option("--partial-bars", is_flag=True, help="Decide on bars that were built across an outage, too."),
 )
 _LIVE: Final = (
@@ -68,8 +72,6 @@ _LIVE: Final = (
         "--max-late", type=click.IntRange(0, 86_400), default=60, show_default=True,
         help="Seconds after its end at which a bar that comes to be known is too old to trade on.",
     ),
-    click.option("--max-orders", type=click.IntRange(min=0), default=0, help="Orders a minute  [default: any number]"),
-    click.option("--flatten-on-loss", is_flag=True, help="A loss limit that is reached closes all positions, too."),
 )  # fmt: skip
 
 
@@ -105,7 +107,9 @@ def live_condition_options(command: options.Command) -> options.Command:
     help="What fills orders: the bars, or the ticks that the desk journaled, on bars as they were known then.",
 )  # fmt: skip
 @condition_options
-@click.option("--seed", type=int, default=1, show_default=True, help="Of all that is drawn by chance.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of all that is drawn by chance."
+)
 @click.option(
     "--monte-carlo",
     "draws",

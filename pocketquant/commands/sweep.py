@@ -59,7 +59,9 @@ SHOWN: Final = 10
 @click.option("--jobs", type=click.IntRange(min=1), help="Cores to use  [default: all]")
 @run_options.account_options
 @condition_options
-@click.option("--seed", type=int, default=1, show_default=True, help="Of all that is drawn by chance.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of all that is drawn by chance."
+)
 @click.option("--no-look-ahead-check", is_flag=True, help="Do not repeat the best's decisions with later bars hidden.")
 @click.option(
     "--from", "manifest", type=click.Path(exists=True, path_type=Path),

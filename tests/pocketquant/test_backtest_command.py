@@ -218,6 +218,20 @@ def test_costs_are_charged_and_named(ran, pq, waves, home, tmp_path):
     assert "10 bps" in (dear / "report.md").read_text()
 
 
+def test_what_holding_costs_and_what_stops_a_run_are_options(ran, pq, waves, home, tmp_path):
+    _, folder = ran
+    held = tmp_path / "held"
+    given = ("--funding", "0.01", "--interest", "6", "--max-orders", "2", "--max-drawdown", "0.01", "--flatten-on-loss")
+    pq("backtest", "sma-cross", *BASICS, "--file", waves, *given, "--output", held, "--data-dir", home)
+    free, paid = (json.loads((one / "metrics.json").read_text()) for one in (folder, held))
+    told = (held / "report.md").read_text()
+
+    assert paid["equity_end"] != free["equity_end"]
+    assert "funding of 0.01 % each 8 hours" in told
+    assert "no new risk after a drawdown of 1.00%, then flat; up to 2 orders a minute" in told
+    assert "6 % a year on negative cash" in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -238,6 +252,10 @@ def test_costs_are_charged_and_named(ran, pq, waves, home, tmp_path):
         (("sma-cross", "--fees", "many"), 2, "fees 'many' are not understood"),
         (("sma-cross", "--slippage", "-3"), 2, "slippage '-3'"),
         (("sma-cross", "--leverage", "0"), 2, "leverage"),
+        (("sma-cross", "--max-daily-loss", "1"), 2, "max-daily-loss: Input should be less than 1; it is 1.0"),
+        (("sma-cross", "--borrow", "-1"), 2, "borrow: Input should be greater than or equal to 0; it is -1.0"),
+        (("sma-cross", "--funding", "100"), 2, "funding: Input should be less than 100"),
+        (("sma-cross", "--seed", "-1"), 2, "Invalid value for '--seed'"),
         (("sma-cross", "--start", "2030-01-01"), 1, "no bars of SIM:BTCUSD 1h in the file waves.csv from 2030-01-01"),
         (("sma-cross", "--end", "2024-01-01", "--start", "2024-01-02"), 2, "is not after --start"),
         (("pair",), 1, "pair decides on 2 symbols together; the run has 1"),
