@@ -22,7 +22,9 @@ from backtest.report import Chart, Report, moment, worded
 from backtest.simulating import PLAIN_MOST, Decisions, Outcome, simulate
 from backtest.stream import Stream
 from backtest.ticks import Ticks
+from market.errors import DeskError
 from market.spelling import read_symbol
+from strategies.interface import StrategyError
 from strategies.loader.files import Strategy, from_source
 from trading.records import FILL, TRADE, State
 
@@ -97,10 +99,20 @@ def run(
             beat.go_on(f"strategy {strategy.name}, in the look-ahead check,")
             tell("check", share)
 
-        made = simulate(shown, decisions, conditions, plan.cash, plan.currency, first=first, tell=ran)
-        if not plan.look_ahead_check:
-            return made, 0
-        return made, look_ahead.check(shown, lambda: begin(fresh=True), prepared.shown, plan.seed, checked)
+        def looked() -> int:
+            if not plan.look_ahead_check:
+                return 0
+            return look_ahead.check(shown, lambda: begin(fresh=True), prepared.shown, plan.seed, checked)
+
+        try:
+            made = simulate(shown, decisions, conditions, plan.cash, plan.currency, first=first, tell=ran)
+        except StrategyError:
+            raise
+        except DeskError:
+            # Who sees tomorrow's prices is soon richer than can be counted: then that is what has to be said.
+            looked()
+            raise
+        return made, looked()
 
     if len(shown.views) > PLAIN_MOST:
         # What has to be compiled is compiled here, which may take longer than any strategy.

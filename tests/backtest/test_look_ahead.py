@@ -11,9 +11,12 @@ from backtest.look_ahead import LookAhead
 from backtest.plan import Plan
 from backtest.reading import Series
 from backtest.running import run
+from market.errors import DeskError
 from market.intervals import Interval
 from strategies.interface import StrategyError
 from strategies.loader.files import find, from_source
+from trading.limits import Limits
+from trading.opening import Conditions
 
 FILE = '''"""Written for a test."""
 
@@ -65,6 +68,20 @@ def test_a_look_at_the_next_bar_in_hand_is_an_error_that_names_the_bar():
 """
     with pytest.raises(LookAhead, match=r"the 1d bar of NASDAQ:GOOG that ended 2024-.*Z changes when the bars after"):
         run_file(peek)
+
+
+def test_who_knows_tomorrow_and_is_soon_richer_than_can_be_counted_is_found_out():
+    """The account stops at what its ledger cannot count; why it came to that is what has to be said."""
+    peek = """def decide(state, bar, p):
+    closes = bar.columns["close"]
+    memory.clear()
+    return 10.0 if {} > bar.close else -10.0
+"""
+    rich = {"cash": 5e9, "conditions": Conditions(limits=Limits(leverage=10.0))}
+    with pytest.raises(LookAhead, match="changes when the bars after"):
+        run_file(peek.format("closes[min(bar.row + 1, len(closes) - 1)]"), **rich)
+    with pytest.raises(DeskError, match="an amount grew beyond what the ledger can count"):
+        run_file(peek.format("closes[min(bar.row + 1, len(closes) - 1)]"), look_ahead_check=False, **rich)
 
 
 def test_a_decision_that_breaks_off_where_data_ends_is_found_out():
