@@ -167,7 +167,8 @@ class PaperDesk:
                     self._fail(run, why, position, out)
                 elif run.state == FLATTENING and not run.holds:
                     run.kept.state = KILLED
-                    out.rows.setdefault("runs", []).append(run.row(state=KILLED))
+                    # With its figures: whoever reads that all is closed finds nothing held.
+                    out.rows.setdefault("runs", []).append(run.figures() | {"state": KILLED})
                     self._event(run, out, "info", KILLED, "all positions are closed")
 
     def _grouped(self) -> list[Group]:

@@ -144,6 +144,38 @@ def test_the_kill_switch_survives_restarts(desk, folder):
     assert desk.book.run("hold")[0]["state"] == "running"
 
 
+class Watched:
+    """A book that remembers what was written of runs."""
+
+    def __init__(self, book):
+        self.book = book
+        self.noted = []
+
+    def __getattr__(self, name):
+        return getattr(self.book, name)
+
+    def write(self, written):
+        """Write, and remember."""
+        self.noted += written.rows.get("runs", ())
+        self.book.write(written)
+
+
+def test_a_run_that_is_said_to_be_closed_holds_nothing_in_the_same_breath(desk, folder):
+    """Figures are written now and then; whoever waits for `killed` would else still read of a position."""
+    desk.start("hold", folder=folder, run="hold")
+    minute(desk)
+    minute(desk)
+    desk.make_bars()
+    desk.trade()
+    desk.ask("hold", "flatten")
+    minute(desk)
+    desk.make_bars()
+    book = Watched(desk.book)
+    desk.trade(book=book)
+    (killed,) = [row for row in book.noted if row.get("state") == "killed"]
+    assert killed["positions"] == []
+
+
 def test_what_cannot_be_is_refused_with_a_sentence(desk, folder):
     desk.start("hold", folder=folder, run="hold")
     numbers = {
