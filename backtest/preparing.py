@@ -84,19 +84,19 @@ class Prepared:
         return stream(bars, self.symbols, self.interval, self.calendars, seen, dealt, rates)
 
     def first(self, shown: Stream) -> int:
-        """Row from which on is traded.
+        """Row from which on is traded: of the run's own interval, of which there may be bars for a shorter time.
 
         Raises:
             DeskError: It would be after the last.
         """
-        if self.plan.trade_from is None:
-            return 0
-        first = int(np.searchsorted(shown.views["start"], self.plan.trade_from))
-        if first >= len(shown.views):
-            since = moment(self.plan.trade_from)
-            msg = f"no bar of {self.plan.symbols[0]} {self.interval} starts at {since} or later: nothing is to trade"
+        own = np.flatnonzero(shown.own)
+        since = -1 if self.plan.trade_from is None else self.plan.trade_from
+        place = int(np.searchsorted(shown.views["start"][own], since))
+        if place >= len(own):
+            symbol, when = self.plan.symbols[0], moment(since)
+            msg = f"no bar of {symbol} {self.interval} starts at {when} or later: nothing is to trade"
             raise DeskError(msg)
-        return first
+        return int(own[place])
 
     def terms(self, shown: Stream, first: int) -> Terms:
         """By what results are measured."""
