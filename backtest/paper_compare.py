@@ -22,6 +22,9 @@ _PLACED: Final = (
     "placed_at", "parent", "group", "tag",
 )  # fmt: skip
 """What an order is from the beginning; the rest comes with its fills and its end."""
+_COME: Final = (*_PLACED, "filled", "average_price", "fees", "state", "done_at")
+"""What else is written at once of an order that works on. Its size and the end of its day become known with a tick that
+fills nothing, and are written with what comes of it next."""
 _SAID: Final = frozenset({"seq", "symbol", "kind", "side", "units", "time", "price", "exposure", "equity"})
 """What is said of a row that only one of the two has."""
 
@@ -54,18 +57,21 @@ def compared(
             # The book lets go of what is old; what is left begins with its oldest row.
             known = {number: one for number, one in known.items() if number >= min(held)}
         counts[kind] = len(known)
-        open_still = set() if still or kind != "orders" else set(made.working["id"].tolist())
-        found += [one for one in [_first(kind, held, known, open_still)] if one is not None]
+        working = set(made.working["id"].tolist()) if kind == "orders" else set()
+        first = _first(kind, held, known, working, _COME if still else _PLACED)
+        found += [] if first is None else [first]
     return counts, min(found, key=lambda one: (one.seq, COMPARED.index(one.kind)), default=None)
 
 
-def _first(kind: str, paper: Mapping[int, Row], again: Mapping[int, Row], working: set[int]) -> Difference | None:
-    """The first difference between rows of one kind; of orders that work on, only what they were placed as counts."""
-    return min(_differences(kind, paper, again, working), key=lambda one: one.seq, default=None)
+def _first(
+    kind: str, paper: Mapping[int, Row], again: Mapping[int, Row], working: set[int], known: Sequence[str]
+) -> Difference | None:
+    """The first difference between rows of one kind; of orders that work on, only the columns that are known count."""
+    return min(_differences(kind, paper, again, working, known), key=lambda one: one.seq, default=None)
 
 
 def _differences(
-    kind: str, paper: Mapping[int, Row], again: Mapping[int, Row], working: set[int]
+    kind: str, paper: Mapping[int, Row], again: Mapping[int, Row], working: set[int], known: Sequence[str]
 ) -> Iterator[Difference]:
     for number in sorted({*paper, *again}):
         one, other = paper.get(number), again.get(number)
@@ -73,7 +79,7 @@ def _differences(
             seq = int((one or other or {})["seq"])
             yield Difference(kind, number, "row", _short(one), _short(other), seq)
             continue
-        for name in _PLACED if number in working else other:
+        for name in known if number in working else other:
             if name != "number" and not _same(one[name], other[name]):
                 yield Difference(kind, number, name, one[name], other[name], int(other["seq"]))
                 break

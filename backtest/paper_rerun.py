@@ -33,6 +33,7 @@ STOPPED: Final = "stopped"
 FAILED: Final = "failed"
 _COPIED: Final = ("start", "end", "open", "high", "low", "close", "volume", "notional", "trades", "interval", "state")
 _LATE_MAX: Final = 2**32 - 1
+_HUNG: Final = "its strategy did not come back"
 _STATE: Final = {"stop": STOPPED, "flatten": "killed", "revive": RUNNING}
 """Of a run by what was done to it last; one that still closes what it holds is another thing to a user only."""
 
@@ -118,7 +119,7 @@ class Ask(NamedTuple):
     kills: Mapping[int, bool]
     """By boundary's row whether the loss of all runs also closed what this one held."""
     hung_at: int = 0
-    """The boundary on whose bars its strategy never came back; 0 if it always did."""
+    """The boundary on whose bars its strategy never came back, or the start's row; 0 if it always did."""
 
 
 def begin_of(row: Mapping[str, Any], rows: Rows, graces: Graces) -> EndState:
@@ -173,11 +174,13 @@ def rerun(
     Raises:
         DeskError: Rows of the journal are gone, or the run cannot be made any more.
     """
-    return _Rerun(told, begin, shown_before, loops, beat).over(rows, log, ask)
+    return _Rerun(told, begin, shown_before, loops, beat, hung=ask.hung_at == told.started_seq).over(rows, log, ask)
 
 
 class _Rerun:
-    def __init__(self, told: Started, begin: EndState, shown_before: bytes, loops: Path, beat: Beat) -> None:
+    def __init__(
+        self, told: Started, begin: EndState, shown_before: bytes, loops: Path, beat: Beat, *, hung: bool
+    ) -> None:
         self._told, self._begin, self._beat = told, begin, beat
         self._deciders = Deciders(told, loops)
         plan = told.plan
@@ -195,7 +198,9 @@ class _Rerun:
         else:
             self._account = TickAccount(open_account(plan.symbols, plan.conditions, plan.cash, plan.currency))
             before = warm_up(shown_before)
-            if len(before):
+            if hung:
+                self._failed, self._failed_seq, self._state = _HUNG, told.started_seq, FAILED
+            elif len(before):
                 try:
                     self._deciders.decide(before)
                 except StrategyError as error:
@@ -301,7 +306,7 @@ class _Rerun:
             return
         decided = None
         if seq == ask.hung_at:
-            self._failed = "its strategy did not come back"
+            self._failed = _HUNG
         else:
             try:
                 decided = self._deciders.decide(self._seen(group.views))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ran.journaled import BEGIN, GRACE, MINUTE, SECOND
 from ran.papered import Papered, rng
-from ran.strategies import HANGS, HIGHER, ORDERS, PAIR, RAISES, UNSURE, WISHES
+from ran.strategies import HANGS, HIGHER, ORDERS, PAIR, RAISES, RESTS, UNSURE, WISHES
 from servers.mongo import mongo_address, mongo_jars, mongo_uri
 
 from backtest.certificates import certificates
@@ -135,6 +135,35 @@ def test_a_strategy_that_goes_wrong_goes_wrong_again_and_the_others_go_on(desk):
     desk.trade()
     assert {row["state"] for row in desk.book.runs()} == {"killed"}
     assert set(results(desk.prove(whole=True)).values()) == {"equal"}
+
+
+def test_a_strategy_that_hung_in_its_warm_up_is_not_waited_for_again(desk):
+    """The run failed at its start; that it did is written down, and is all that there is to prove."""
+    desk.walk(desk.streams, 30, rng(4))
+    desk.trade()
+    run = desk.start(HANGS, COINS[:1])
+    desk.walk(desk.streams, 3, rng(4), first=30)
+    desk.trade(patience_s=0.3)
+    assert desk.book.run(run)[0]["state"] == "failed"
+    assert results(desk.prove()) == {run: "equal"}
+
+
+def test_the_end_of_an_orders_day_may_be_known_and_not_yet_written(desk):
+    """A tick that fills nothing tells when an order's session ends; its row says so with what comes of it next."""
+    run = desk.start(RESTS, COINS[:1], asked_at=at(1))
+    desk.walk(desk.streams, 5, rng(4))
+    ticks = np.zeros(1, TICK)
+    ticks["received_time"], ticks["event_time"] = at(5) + 20 * SECOND, at(5) + 19 * SECOND
+    ticks["stream"], ticks["price"], ticks["size"], ticks["trade_id"], ticks["count"] = desk.streams[0], 100, 1, -1, 1
+    desk.append(ticks)
+    desk.trade()
+    newest = desk.book.rows("orders", run)[-1]
+    assert (newest["state"], newest["expires_at"]) == ("working", None)
+    assert results(desk.prove()) == {run: "equal"}
+    desk.walk(desk.streams, 1, rng(4), first=6)
+    desk.trade()
+    assert desk.book.rows("orders", run)[-3]["expires_at"] is not None
+    assert results(desk.prove(whole=True)) == {run: "equal"}
 
 
 def test_a_failure_that_the_rerun_does_not_have_is_the_difference(desk):

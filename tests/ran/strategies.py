@@ -116,3 +116,12 @@ UNSURE = WISHES.replace("    dice =", "    memory[3] += 1\n    if memory[3] > 12
 """Returns NaN on its thirteenth."""
 HANGS = WISHES.replace("    dice =", "    memory[3] += 1\n    while memory[3] > 12:\n        [].sort()\n    dice =")
 """Never comes back from its thirteenth."""
+RESTS = (
+    HEAD.format(doc="Sells far below with each bar, for the day.", needs="")
+    + """
+def decide(state, bar, p, orders):
+    n = ask.cancel(orders, 0, bar.symbol)
+    return ask.for_the_day(orders, ask.stop(orders, n, bar.symbol, -1, 1.0, bar.close * 0.5))
+"""
+)
+"""Has an order at work whose end becomes known with the first tick, and that nothing comes of."""
