@@ -48,7 +48,11 @@ echo "setup: installing $lock into $venv with $("$python" --version) ..." >&2
 	{ echo "setup: pip could not install the project itself (its own message is above)" >&2 && exit 1; }
 if [ "$kind" != bench ]; then
 	echo "setup: compiling the kernels, once ..." >&2
-	"$venv"/bin/python -c 'from operators.kernels import kernels; kernels()' ||
+	"$venv"/bin/python -c '
+from operators.kernels import kernels
+from trading.entries import entry
+kernels()
+entry()' ||
 		{ echo "setup: the kernels could not be compiled (the message is above)" >&2 && exit 1; }
 fi
 rm -f "$venv"/.installed-*

@@ -1,5 +1,6 @@
 """Runs as the core makes them, without a desk: of files, and of bars made by hand."""
 
+import os
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -23,8 +24,13 @@ LATER = 1_780_000_000 * 10**9
 
 @cache
 def loops():
-    """A folder for compiled loops that all tests of a session share."""
-    return Path(tempfile.mkdtemp(prefix="loops-"))
+    """A folder for compiled loops that all tests of a session share, those in its other processes too."""
+    session = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if session is None:
+        return Path(tempfile.mkdtemp(prefix="loops-"))
+    shared = Path(tempfile.gettempdir()) / f"loops-{session}"
+    shared.mkdir(exist_ok=True)
+    return shared
 
 
 def checked(rows, interval, symbol):

@@ -3,6 +3,7 @@
 import textwrap
 
 import pytest
+from ran.running import loops as shared_loops
 
 from market.intervals import Interval
 from strategies.loader.decider import Decider
@@ -10,9 +11,9 @@ from strategies.loader.files import find, from_source
 
 
 @pytest.fixture(scope="session")
-def loops(tmp_path_factory):
+def loops():
     """A folder of compiled loops."""
-    return tmp_path_factory.mktemp("loops")
+    return shared_loops()
 
 
 @pytest.fixture(scope="session")
