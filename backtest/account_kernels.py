@@ -46,12 +46,13 @@ def _entries(digest: int) -> Loops:
     @_kept
     def alone(
         accounts: Any, views: Any, sessions: Any, exposures: Any, first: Any, row: Any, last: Any, closes: Any,
-        ends: Any, times: Any, equity: Any, cash: Any, exposure: Any,
+        ends: Any, begin: Any, times: Any, equity: Any, cash: Any, exposure: Any,
     ) -> int:  # fmt: skip
         _ = digest
         return account_loop.run_alone(
             borrowed(accounts), borrowed(views), borrowed(sessions), borrowed(exposures), first, row, last,
-            borrowed(closes), borrowed(ends), borrowed(times), borrowed(equity), borrowed(cash), borrowed(exposure),
+            borrowed(closes), borrowed(ends), begin, borrowed(times), borrowed(equity), borrowed(cash),
+            borrowed(exposure),
         )  # fmt: skip
 
     @_kept

@@ -31,6 +31,7 @@ def run_alone(
     last: int,
     closes: Numbers,
     ends: Times,
+    begin: int,
     times: Times,
     equity: Numbers,
     cash: Numbers,
@@ -50,6 +51,7 @@ def run_alone(
         last: Row after the last.
         closes: Room for as many as there are rows.
         ends: The same, for sessions.
+        begin: Row of the first place of those that follow.
         times: By row, written.
         equity: By row, written.
         cash: By row, written.
@@ -58,29 +60,30 @@ def run_alone(
     account = accounts[0]
     home = currency_at(account, 0)
     position = position_at(account, 0)
-    begin = row
-    columns(views[row:last], sessions[row:last], closes, ends, times[row:last])
+    from_row = row
+    columns(views[row:last], sessions[row:last], closes, ends, times[row - begin : last - begin])
     while row < last:
         calm = before_wake(views, row, last, position.wake) - row
         calm = next_wish(exposures[row - first : row - first + calm], position.want)
         if calm > 0:
+            place = row - begin
             calm = over_marks(
-                account, position, closes[row - begin : row - begin + calm], equity[row : row + calm],
-                cash[row : row + calm], exposure[row : row + calm],
+                account, position, closes[row - from_row : row - from_row + calm], equity[place : place + calm],
+                cash[place : place + calm], exposure[place : place + calm],
             )  # fmt: skip
             row += calm
             if row == last:
                 break
         bar = views[row]
-        advance(account, bar, row, ends[row - begin])
+        advance(account, bar, row, ends[row - from_row])
         want(account, bar, row, exposures[row - first])
-        equity[row] = float(account.equity)
-        cash[row] = home.cash / QUANTA
-        exposure[row] = float(account.marked)
+        equity[row - begin] = float(account.equity)
+        cash[row - begin] = home.cash / QUANTA
+        exposure[row - begin] = float(account.marked)
         row += 1
         if account.full != 0 or account.fault != 0:
             break
-    in_units(equity[begin:row], exposure[begin:row])
+    in_units(equity[from_row - begin : row - begin], exposure[from_row - begin : row - begin])
     return row
 
 

@@ -7,8 +7,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from operators.jit import entry
-
 Times = NDArray[np.int64]
 Numbers = NDArray[np.float64]
 
@@ -84,33 +82,82 @@ def walk(curve: Curve, begin: int, cash: float, days: Days | None = None, each_m
         days: The days that periods are; UTC's unless given. A mark at a day's very end belongs to that day.
         each_mark: Take each mark as a period: for weekly and monthly bars.
     """
-    room = len(curve.time)
-    if not each_mark and days is None:
-        room = min(room, int((curve.time[-1] - curve.time[0]) // DAY_NS) + 2)
-    dates = np.empty(room, np.int64)
-    closes = np.empty(room)
-    starts = _UTC if days is None else days.start
     marks = len(curve.time)
-    if marks <= PLAIN_MOST:
-        # As numbers of Python's own, which take a tenth of the time of NumPy's.
-        time, equity = curve.time.tolist(), curve.equity.tolist()
-        found = _walk(time, equity, begin, cash, starts, each_mark, dates, closes)
-    else:
-        found = _compiled()(curve.time, curve.equity, begin, cash, starts, each_mark, dates, closes)
-    over_all = (
-        np.count_nonzero(curve.exposure != 0.0) / marks,
-        float(curve.exposure.sum()) / marks,
-        *found[9:],
-        float(curve.equity.sum()) / marks,
-    )
-    periods = int(found[0])
-    dates, closes = dates[:periods], closes[:periods]
-    if days is not None and not each_mark:
-        dates = days.date[dates]
-    # In plain Python some of them are NumPy's numbers, which JSON does not take.
-    return Walk(
-        dates, closes, *(value.item() if isinstance(value, np.generic) else value for value in (*found[1:9], *over_all))
-    )
+    walker = Walker(begin, cash, days, each_mark, marks, int(curve.time[0]), int(curve.time[-1]))
+    walker.go(curve)
+    exposed = int(np.count_nonzero(curve.exposure != 0.0))
+    return walker.walk(exposed, float(curve.exposure.sum()), float(curve.equity.sum()))
+
+
+class Walker:
+    """A walk along a curve that is given in parts, of which none is kept."""
+
+    def __init__(
+        self, begin: int, cash: float, days: Days | None, each_mark: bool, marks: int, first: int, last: int
+    ) -> None:
+        """Begin: at a curve of so many marks in all, from its first moment to its last; for the others see `walk`."""
+        room = marks
+        if not each_mark and days is None:
+            room = min(room, int((last - first) // DAY_NS) + 2)
+        self._days = None if each_mark else days
+        self._starts = _UTC if days is None else days.start
+        self._each_mark = each_mark
+        self._marks = marks
+        self._dates = np.empty(room, np.int64)
+        self._closes = np.empty(room)
+        # As `_walk` takes them apart.
+        self._whole = np.array([0, first - 1, begin, begin, 0, 0, begin, begin, -1, last], np.int64)
+        self._numbers = np.array([cash, cash, 0.0, 0.0, 0.0, cash])
+
+    def go(self, part: Curve) -> None:
+        """Walk along the next marks, at least one."""
+        rest = self._starts, self._each_mark, self._dates, self._closes, self._whole, self._numbers
+        if self._marks <= PLAIN_MOST:
+            # As numbers of Python's own, which take a tenth of the time of NumPy's.
+            _walk(part.time.tolist(), part.equity.tolist(), *rest)
+        else:
+            _compiled()(part.time, part.equity, *rest)
+
+    def walk(self, exposed: int, exposures: float, equities: float) -> Walk:
+        """What was found, once all marks were given.
+
+        Args:
+            exposed: Marks at which something was held.
+            exposures: Sum over all marks.
+            equities: Sum over all marks.
+        """
+        periods, _, peak_time, low_time, count, longest, *deepest_times, last = self._whole.tolist()
+        peak, low, deepest, depths, durations, lowest = self._numbers.tolist()
+        if low < peak:
+            # The drawdown that lasts.
+            lowest = min(lowest, low)
+            depth = (peak - low) / peak
+            count += 1
+            depths += depth
+            durations += last - peak_time
+            longest = max(longest, last - peak_time)
+            if depth > deepest:
+                deepest, deepest_times = depth, [peak_time, low_time, -1]
+        dates = self._dates[:periods]
+        if self._days is not None:
+            dates = self._days.date[dates]
+        return Walk(
+            dates=dates,
+            closes=self._closes[:periods],
+            drawdown_max=deepest,
+            drawdown_mean=depths / count if count else nan,
+            drawdowns=count,
+            duration_max=longest,
+            duration_mean=durations / count if count else nan,
+            deepest_from=deepest_times[0],
+            deepest_at=deepest_times[1],
+            deepest_to=deepest_times[2],
+            exposed=exposed / self._marks,
+            exposure_mean=exposures / self._marks,
+            highest=peak,
+            lowest=lowest,
+            mean=equities / self._marks,
+        )
 
 
 def drawdowns(equity: Numbers, cash: float) -> Numbers:
@@ -129,29 +176,30 @@ _UTC: Final = np.empty(0, np.int64)
 
 @cache
 def _compiled() -> Any:
+    import numba
+
     # Not at import: Numba makes a folder where it keeps what it compiled.
-    return entry(_walk)
+    return numba.njit(cache=True, nogil=True)(_walk)
 
 
 def _walk(
     time: Times,
     equity: Numbers,
-    begin: int,
-    cash: float,
     starts: Times,
     each_mark: bool,
     dates: Times,
     closes: Numbers,
-) -> Any:
+    whole: Times,
+    numbers: Numbers,
+) -> None:
     day_ns = 86_400 * 10**9
-    periods, day, bound = 0, -1, time[0] - 1
-    peak, peak_time = cash, begin
+    bound: Any = int(whole[1])
+    periods, peak_time, low_time = int(whole[0]), int(whole[2]), int(whole[3])
+    count, longest = int(whole[4]), int(whole[5])
+    deepest_from, deepest_at, deepest_to = int(whole[6]), int(whole[7]), int(whole[8])
     # The lowest of the drawdown that lasts; without one it is the peak itself.
-    low, low_time = peak, begin
-    deepest, deepest_from, deepest_at, deepest_to = 0.0, begin, begin, np.int64(-1)
-    count, depths, longest, durations = 0, 0.0, np.int64(0), 0.0
-    lowest = cash
-    last = len(time) - 1
+    peak, low, deepest = float(numbers[0]), float(numbers[1]), float(numbers[2])
+    depths, durations, lowest = float(numbers[3]), float(numbers[4]), float(numbers[5])
     for place in range(len(time)):
         now, value = time[place], equity[place]
         if each_mark or now > bound:
@@ -170,7 +218,7 @@ def _walk(
             periods += 1
         if value < low:
             low, low_time = value, now
-        if value >= peak or place == last:
+        if value >= peak:
             if low < peak:
                 lowest = min(lowest, low)
                 depth = (peak - low) / peak
@@ -180,21 +228,11 @@ def _walk(
                 durations += duration
                 longest = max(longest, duration)
                 if depth > deepest:
-                    deepest, deepest_from, deepest_at = depth, peak_time, low_time
-                    deepest_to = now if value >= peak else np.int64(-1)
-            if value >= peak:
-                peak, peak_time, low = value, now, value
-    closes[periods - 1] = equity[last]
-    return (
-        periods,
-        deepest,
-        depths / count if count else nan,
-        count,
-        longest,
-        durations / count if count else nan,
-        deepest_from,
-        deepest_at,
-        deepest_to,
-        peak,
-        lowest,
-    )
+                    deepest, deepest_from, deepest_at, deepest_to = depth, peak_time, low_time, now
+            peak, peak_time, low = value, now, value
+    closes[periods - 1] = equity[len(time) - 1]
+    whole[0], whole[1], whole[2], whole[3] = periods, bound, peak_time, low_time
+    whole[4], whole[5] = count, longest
+    whole[6], whole[7], whole[8] = deepest_from, deepest_at, deepest_to
+    numbers[0], numbers[1], numbers[2] = peak, low, deepest
+    numbers[3], numbers[4], numbers[5] = depths, durations, lowest

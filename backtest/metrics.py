@@ -127,14 +127,19 @@ def measure(curve: Curve, trades: Records, fills: Records, terms: Terms) -> Metr
 def measure_walked(curve: Curve, trades: Records, fills: Records, terms: Terms) -> tuple[Metrics, Walk]:
     """The same, with the walk along the curve that it took."""
     walked = walk(curve, terms.begin, terms.cash, terms.days, terms.each_mark)
+    return measure_by(walked, int(curve.time[-1]), trades, fills, terms), walked
+
+
+def measure_by(walked: Walk, end: int, trades: Records, fills: Records, terms: Terms) -> Metrics:
+    """The same of a walk along the curve that was taken, and the moment (ns) of its last mark."""
     made: TradeFigures = figures(trades)
-    end, last = int(curve.time[-1]), float(curve.equity[-1])
+    last = float(walked.closes[-1])
     years = (end - terms.begin) / YEAR_NS
     returns = period_returns(walked, terms.cash)
     of_months = np.array(list(month_returns(walked, terms.cash).values()))
     growth = cagr(terms.cash, last, years)
     traded, slipped, fees = _traded(fills)
-    found = Metrics(
+    return Metrics(
         begin=terms.begin,
         end=end,
         years=years,
@@ -169,7 +174,6 @@ def measure_walked(curve: Curve, trades: Records, fills: Records, terms: Terms) 
         slippage=slipped,
         slippage_bps=slipped / traded * 1e4 if traded > 0 else NAN,
     )
-    return found, walked
 
 
 def period_returns(walked: Walk, cash: float) -> Numbers:

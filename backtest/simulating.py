@@ -16,7 +16,7 @@ from market.intervals import INTERVALS, Interval
 from strategies.interface import REQUESTS_MAX
 from strategies.loader.decider import Decider
 from strategies.loader.files import Strategy
-from trading.book import KEEP_ALL, Book
+from trading.book import KEEP_ALL, Book, Logs, empty_logs
 from trading.filling import at_end
 from trading.ledger import Fault
 from trading.opening import Conditions, open_account
@@ -114,6 +114,8 @@ def simulate(
     first: int = 0,
     loops: Loops | None = None,
     keep: int = KEEP_ALL,
+    curve_to: Callable[[Curve, int], None] | None = None,
+    logs: Logs | None = None,
     tell: Callable[[float, int], None] = lambda _share, _row: None,
 ) -> Outcome:
     """Run.
@@ -127,6 +129,9 @@ def simulate(
         first: Row from which on is traded; bars before it are shown to the strategy and nothing else.
         loops: Compiled or plain; None chooses by the number of bars.
         keep: `trading.book.KEEP_...`: which records are kept.
+        curve_to: Given the curve part by part, and of how many marks it is in all; the arrays are written over after
+            each. What comes of the run has no curve then.
+        logs: By `logs_for`, of a run whose records are not looked at any more: they are written over.
         tell: Told between chunks how much is done, 0 to 1, and the row that is next.
 
     Raises:
@@ -134,13 +139,13 @@ def simulate(
     """
     rows = len(shown.views)
     loops = loops or (PLAIN if rows <= PLAIN_MOST else compiled_loops())
-    room = min(max(rows // 16, 1_024), ROOM_MOST)
-    book = open_account([str(symbol) for symbol in shown.symbols], conditions, cash, currency, room=room, keep=keep)
+    names = [str(symbol) for symbol in shown.symbols]
+    book = open_account(names, conditions, cash, currency, room=_room(rows), keep=keep, logs=logs)
     alone = (
         len(shown.symbols) == 1 and not decisions.places_orders and len(shown.changes) == 0 and bool(shown.own.all())
     )
-    marks = _Marks(shown, first, alone)
-    logs = _Logs(book)
+    marks = _Marks(shown, first, alone, curve_to)
+    kept = _Logs(book)
     # As columns: a record's own attributes take Python microseconds.
     faults, full = book.accounts["fault"], book.accounts["full"]
     at = np.array([np.searchsorted(shown.changes["row"], first), marks.first], np.int64)
@@ -155,7 +160,7 @@ def simulate(
             if alone:
                 place = loops.alone(
                     book.accounts, shown.views, shown.sessions, asked.exposures, row, place, last, *room_for,
-                    marks.times, *marks.columns,
+                    marks.begin, marks.times, *marks.columns,
                 )  # fmt: skip
             else:
                 place = loops.together(
@@ -168,12 +173,13 @@ def simulate(
                 msg = f"the run stopped at the bar that ended {end}Z: {_FAULTS[Fault(int(faults[0]))]}"
                 raise DeskError(msg)
             if full[0]:
-                logs.empty()
+                kept.empty()
+        marks.written(max(row, first), last)
         row = last
         tell(row / rows, row)
     if rows:
         at_end(book.account, rows - 1, int(shown.views["start"][-1]))
-    orders, fills, trades = logs.all()
+    orders, fills, trades = kept.all()
     return Outcome(
         trades=trades,
         orders=orders,
@@ -182,6 +188,15 @@ def simulate(
         mode=decisions.mode,
         why_plain=decisions.why,
     )
+
+
+def logs_for(rows: int) -> Logs:
+    """Logs of a run on so many bars, for one after the other."""
+    return empty_logs(_room(rows))
+
+
+def _room(rows: int) -> int:
+    return min(max(rows // 16, 1_024), ROOM_MOST)
 
 
 class _Asked:
@@ -208,21 +223,46 @@ class _Asked:
 class _Marks:
     """The curve as it is written."""
 
-    def __init__(self, shown: Stream, first: int, alone: bool) -> None:
+    def __init__(
+        self, shown: Stream, first: int, alone: bool, curve_to: Callable[[Curve, int], None] | None = None
+    ) -> None:
         views = shown.views
+        self.begin = 0
+        """Row of the first place, where the loop of one series writes."""
+        self._curve_to = curve_to
+        self._in_parts = alone and curve_to is not None
         if alone or (len(shown.symbols) == 1 and bool(shown.own.all())):
             self.first = first
             # Of one series that decides alone the loop writes them.
-            self.times = np.empty(len(views), np.int64) if alone else np.ascontiguousarray(views["end"])
+            room = min(len(views), CHUNK + len(INTERVALS)) if self._in_parts else len(views)
+            self.times = np.empty(room, np.int64) if alone else np.ascontiguousarray(views["end"])
         else:
             self.first = 0
             self.times = np.unique(views["end"][first:][shown.own[first:]])
         count = len(self.times)
         self.columns = (np.empty(count), np.empty(count), np.empty(count))
+        self._marks = len(views) - first if alone else count - self.first
+        if self._in_parts:
+            self.begin = first
+
+    def written(self, row: int, last: int) -> None:
+        """Rows are done: where the curve is not kept, it is handed over, and the next begins where it began."""
+        if self._in_parts and self._curve_to is not None and last > row:
+            self._curve_to(self._part(0, last - row), self._marks)
+            self.begin = last
 
     def curve(self) -> Curve:
-        """From the first mark on."""
-        return Curve(self.times[self.first :], *(column[self.first :] for column in self.columns))
+        """From the first mark on; none where it is not kept."""
+        if self._in_parts:
+            return self._part(0, 0)
+        whole = self._part(self.first, len(self.times))
+        if self._curve_to is None:
+            return whole
+        self._curve_to(whole, self._marks)
+        return self._part(0, 0)
+
+    def _part(self, begin: int, end: int) -> Curve:
+        return Curve(self.times[begin:end], *(column[begin:end] for column in self.columns))
 
 
 class _Logs:

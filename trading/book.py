@@ -5,7 +5,7 @@ add up to nothing exactly. Bounds: 9.2e10 currency units a balance, 2^50 lots a 
 """
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -267,7 +267,27 @@ class Book:
         account.room = min(len(self.done), len(self.fills), len(self.trades))
 
 
-def empty_book(symbols: int, currencies: int = 1, schedules: int = 1, working: int = 32, room: int = 1024) -> Book:
+class Logs(NamedTuple):
+    """Arrays of an account's logs, of equal length, each with what it is called in `Book`."""
+
+    done: Records
+    fills: Records
+    trades: Records
+
+
+def empty_logs(room: int) -> Logs:
+    """Room for so many records in each."""
+    return Logs(np.zeros(room, ORDER), np.zeros(room, FILL), np.zeros(room, TRADE))
+
+
+def empty_book(
+    symbols: int,
+    currencies: int = 1,
+    schedules: int = 1,
+    working: int = 32,
+    room: int = 1024,
+    logs: Logs | None = None,
+) -> Book:
     """Arrays of zeros for an account; `trading.opening` fills them in.
 
     Args:
@@ -276,18 +296,19 @@ def empty_book(symbols: int, currencies: int = 1, schedules: int = 1, working: i
         schedules: How many venues have tiered fees.
         working: How many of a strategy's orders may work at once.
         room: Records in each log; more where a step and the end of a run could need more.
+        logs: Of an account that is over, to be written over; taken where they are large enough.
     """
     working += symbols
     room = max(room, least_room(working) + symbols)
+    if logs is None or len(logs.done) < room:
+        logs = empty_logs(room)
     return Book(
         np.zeros(1, ACCOUNT),
         np.zeros(symbols, POSITION),
         np.zeros(currencies, CURRENCY),
         np.zeros(max(schedules, 1), SCHEDULE),
         np.zeros(working, ORDER),
-        np.zeros(room, ORDER),
-        np.zeros(room, FILL),
-        np.zeros(room, TRADE),
+        *logs,
     )
 
 

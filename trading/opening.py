@@ -15,7 +15,7 @@ from trading.assumptions.lots import Lots
 from trading.assumptions.minimum import Minimum
 from trading.assumptions.session_end import SessionEnd
 from trading.assumptions.slippage import Slippage
-from trading.book import KEEP_ALL, MONEY_MAX, QUANTA, Book, empty_book
+from trading.book import KEEP_ALL, MONEY_MAX, QUANTA, Book, Logs, empty_book
 from trading.limits import Limits
 from trading.records import NEVER
 
@@ -75,6 +75,7 @@ def open_account(
     working: int = 32,
     room: int = 1024,
     keep: int = KEEP_ALL,
+    logs: Logs | None = None,
 ) -> Book:
     """An account with cash and nothing else.
 
@@ -86,6 +87,7 @@ def open_account(
         working: How many of a strategy's orders may work at once.
         room: Records in each log.
         keep: `KEEP_...`: which logs are written.
+        logs: Of an account that is over, to be written over.
 
     Raises:
         DeskError: Cash below one unit or beyond what the ledger can count.
@@ -97,7 +99,7 @@ def open_account(
     foreign = sorted({conditions.of(symbol).currency for symbol in symbols} - {currency})
     currencies = {name: place for place, name in enumerate([currency, *foreign])}
     venues = sorted({conditions.of(symbol).fees.venue for symbol in symbols} - {""})
-    book = empty_book(len(symbols), len(currencies), len(venues), working, room)
+    book = empty_book(len(symbols), len(currencies), len(venues), working, room, logs)
 
     account = book.account
     account.next_id = 1
