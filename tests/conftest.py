@@ -17,8 +17,10 @@ settings.register_profile(
 settings.load_profile(os.environ.get("POCKETQUANT_TEST_PROFILE", "suite"))
 
 
-LONGEST = ("test_kill_nine", "test_kill_paper", "test_prefect_desk", "test_end_to_end", "test_kill_backfill", "test_gap_injection",
-           "test_planner")  # fmt: skip
+LONGEST = (
+    "test_kill_nine", "test_kill_paper", "test_prefect_desk", "test_end_to_end", "test_kill_backfill", "test_parity",
+    "test_gap_injection", "test_planner",
+)  # fmt: skip
 """Files that take longest; with several processes they go first, so that none is left alone with one at the end."""
 
 
