@@ -1,5 +1,6 @@
 """What the commands share: their options, their types, and the desk that they are about."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -184,6 +185,22 @@ def chosen(form: Format | None, as_json: bool, output: Path | None) -> Format:
         msg = "--format parquet needs a file: add --output FILE"
         raise click.UsageError(msg)
     return picked
+
+
+def agreed(question: str) -> None:
+    """Ask before something is lost for good; go on if the answer is yes.
+
+    Raises:
+        click.UsageError: Nobody is there to answer.
+        click.Abort: The answer is no.
+    """
+    try:
+        click.confirm(question, abort=True, err=True)
+    except click.Abort as error:
+        if sys.stdin.isatty():
+            raise
+        msg = "nobody has agreed, so nothing was done: say --yes where there is no terminal to ask at"
+        raise click.UsageError(msg) from error
 
 
 def check_exchange(symbol: Symbol) -> None:

@@ -204,7 +204,7 @@ def remove(name: str, *, yes: bool, **desk: Any) -> int:
             )
             raise click.UsageError(msg)
         if not yes:
-            click.confirm(f"forget run {row['run']} ({row['strategy']}) and all that it made?", abort=True, err=True)
+            options.agreed(f"Forget run {row['run']} ({row['strategy']}) and all that it made?")
         return _ask(settings, book, [row], "forget", "is forgotten")
 
 

@@ -218,7 +218,7 @@ def remove(symbol: Symbol, *, with_data: bool, yes: bool, **desk: Any) -> int:
         if book.get(symbol) is None and symbol not in known_symbols(settings):
             raise click.UsageError(_not_registered(symbol))
         if with_data and not yes:
-            click.confirm(f"Remove every stored bar of {symbol}?", abort=True, err=True)
+            options.agreed(f"Remove every stored bar of {symbol}?")
         was_registered = book.remove(symbol)
     with Ledger(settings.folders.desk) as ledger:
         followed = ledger.unsubscribe(symbol)

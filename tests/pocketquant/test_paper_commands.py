@@ -3,6 +3,7 @@
 The dataflow's part is done here by hand, row by row, through the real book.
 """
 
+import io
 import json
 from contextlib import contextmanager
 
@@ -212,7 +213,7 @@ def test_the_same_run_is_started_once_unless_asked_again(paper, run, taken_up):
     assert len({run, other.out.strip(), again.out.strip()}) == 3
 
 
-def test_a_run_is_stopped_revived_flattened_and_removed(paper, run, taken_up, book):
+def test_a_run_is_stopped_revived_flattened_and_removed(paper, run, taken_up, book, monkeypatch):
     taken_up()
 
     def state():
@@ -229,6 +230,9 @@ def test_a_run_is_stopped_revived_flattened_and_removed(paper, run, taken_up, bo
     assert paper("stop", "--flatten").code == 0
     taken_up()
     assert state() == "killed"
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    unanswered = paper("remove", run)
+    assert (unanswered.code, "say --yes" in unanswered.err) == (2, True)
     assert paper("remove", run, "--yes").code == 0
     taken_up()
     assert paper("status", "--json").json() == []
