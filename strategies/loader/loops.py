@@ -134,7 +134,8 @@ def compilable(strategy: Strategy) -> Any:
 def loop_hash(strategy: Strategy, text: str) -> str:
     """Hash of all that the machine code of a loop is made of."""
     found = sha256(_surroundings())
-    for part in (strategy.source_hash, text):
+    # Numba keeps by name the module that a function is of: the text of one of ours may have been read as a file, too.
+    for part in (strategy.source_hash, strategy.module.__name__, text):
         found.update(part.encode())
     return found.hexdigest()
 

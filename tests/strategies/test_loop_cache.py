@@ -51,6 +51,14 @@ def test_without_numba_all_is_plain(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_pinned_to_the_source_of_one_of_ours_does_not_take_its_loop_away(tmp_path):
+    """Paper reads the text it began with; Numba keeps the name of the module, which other processes do not have."""
+    strategy = find("buy-and-hold")
+    pinned = from_source(strategy.name, strategy.path, strategy.source)
+    assert Decider(pinned, pinned.read_parameters({}), ["SIM:A"], Interval.M1, tmp_path / "loops").mode == "compiled"
+    assert started(tmp_path / "loops") == "compiled  0 1"
+
+
 def a_strategy(number):
     """A strategy whose source is another for each number."""
     source = find("buy-and-hold").source + f"\nNUMBER = {number}\n"
